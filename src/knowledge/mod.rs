@@ -67,4 +67,7 @@ pub struct Entry {
     pub signals: Vec<String>,
     /// At least one.
     pub sources: Vec<Source>,
+    /// Ids of related entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub see_also: Vec<String>,
 }
