@@ -1,1 +1,6 @@
-fn main() {}
+//! Contents page of the one test program: a module a room.
+#![allow(clippy::unwrap_used)]
+
+mod kernels;
+mod model;
+mod tiny;
