@@ -179,9 +179,7 @@ impl Measure {
     /// Digits after the point that the probes' accuracy justifies.
     pub fn decimals(self) -> usize {
         match self {
-            Measure::Read(
-                Quantity::AirTemperature | Quantity::RootTemperature | Quantity::Ph | Quantity::Ec,
-            ) => 1,
+            Measure::Read(Quantity::AirTemperature | Quantity::RootTemperature | Quantity::Ph | Quantity::Ec) => 1,
             Measure::Vpd => 2,
             Measure::Read(_) => 0,
         }

@@ -212,7 +212,8 @@ impl Row {
             for stage in Stage::ALL {
                 let Range { low, ideal_low, ideal_high, high } = stages.of(stage);
                 // Written so that NaN fails.
-                let rises = min <= low && low <= ideal_low && ideal_low < ideal_high && ideal_high <= high && high <= max;
+                let rises =
+                    min <= low && low <= ideal_low && ideal_low < ideal_high && ideal_high <= high && high <= max;
                 if !rises {
                     return Err(TargetsError::Bounds { measure: measure.name(), stage: stage.name(), min, max });
                 }
