@@ -320,14 +320,14 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
-/// SHA-256 of a file, read in pieces of 1 MiB.
+/// SHA-256 of a file, read in pieces of 64 KiB.
 ///
 /// # Errors
 /// Those of opening and reading it.
 pub fn sha256_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
-    let mut piece = vec![0; 1 << 20];
+    let mut piece = vec![0; 1 << 16];
     loop {
         match file.read(&mut piece)? {
             0 => return Ok(hexadecimal(&hash.finalize())),
