@@ -2,6 +2,7 @@
 
 use super::Msg;
 use crate::{
+    bundle::BundleError,
     climate::{Level, Measure, NoData, Quantity},
     knowledge::Category,
 };
@@ -29,6 +30,7 @@ pub fn say(msg: &Msg) -> String {
             Quantity::SubstrateMoisture => "substrate moisture",
         }
         .into(),
+        Msg::Bundle(error) => bundle(error),
         Msg::EmptyQuestion => "Please type a question first.".into(),
         Msg::ReferencesDropped(count) => format!("({count} reference(s) left out: the question is very long.)"),
         Msg::Verbatim(words) => (*words).into(),
@@ -147,5 +149,48 @@ pub fn say(msg: &Msg) -> String {
                             still be read."
             .into(),
         Msg::NeedsTerminal => "The screen needs a terminal. Without one, use --headless --ask \"...\".".into(),
+    }
+}
+
+fn bundle(error: &BundleError) -> String {
+    match error {
+        BundleError::Missing(dir) => format!(
+            "No bundle is installed in {}. On the build computer run `pipeline quickstart \"a question\"`, or copy a \
+             bundle folder to that place, or set `bundle` in assistant.toml to where it is.",
+            dir.display()
+        ),
+        BundleError::NotABundle { dir, why } => format!(
+            "{} is not a bundle: {why}. Nothing was changed there. Check the path in assistant.toml or after --bundle.",
+            dir.display()
+        ),
+        BundleError::Version { dir, found } => format!(
+            "The bundle in {} has format {found}, this program reads format {}. Install the program and the bundle of \
+             the same release.",
+            dir.display(),
+            crate::bundle::FORMAT_VERSION
+        ),
+        BundleError::Damaged { dir, file, why } => format!(
+            "The bundle in {} is damaged: {file} {why}. Install it again from the original, or roll back to the \
+             earlier one.",
+            dir.display()
+        ),
+        BundleError::NoSpace { dir, needed } => format!(
+            "The disk is full: the bundle needs {} MB at {}. Free that much and try again. The installed bundle was \
+             kept.",
+            needed.div_ceil(1_000_000),
+            dir.display()
+        ),
+        BundleError::Io { path, source } => format!(
+            "{} cannot be read or written ({source}). Check that the disk is there and that this user may use it, then \
+             try again. The installed bundle was kept.",
+            path.display()
+        ),
+        BundleError::NothingEarlier(dir) => format!(
+            "There is no earlier bundle beside {}, so nothing was rolled back. Install a bundle instead.",
+            dir.display()
+        ),
+        BundleError::NoHome => "This user has no home folder, so the place of the bundle is unknown. Set `bundle` in \
+             assistant.toml, or set the variable HOME."
+            .into(),
     }
 }

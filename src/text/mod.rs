@@ -42,6 +42,8 @@ pub enum Msg<'a> {
     Quantity(Quantity),
     /// The question is empty.
     EmptyQuestion,
+    /// Why there is no usable bundle, and what to do about it.
+    Bundle(&'a crate::bundle::BundleError),
     /// A reference was left out because the question was long.
     ReferencesDropped(usize),
     /// Placeholder until more are needed.
