@@ -2,6 +2,7 @@
 
 use super::Msg;
 use crate::{
+    answer::{AnswerError, LONGEST_QUESTION, OpenError},
     bundle::BundleError,
     climate::{NoData, Quantity},
     knowledge::Category,
@@ -33,7 +34,18 @@ pub fn say(msg: &Msg) -> String {
         Msg::Bundle(error) => bundle(error),
         Msg::EmptyQuestion => "Please type a question first.".into(),
         Msg::ReferencesDropped(count) => format!("({count} reference(s) left out: the question is very long.)"),
-        Msg::Verbatim(words) => (*words).into(),
+        Msg::CannotOpen(error) => cannot_open(error),
+        Msg::NoAnswer(error) => match error {
+            AnswerError::Empty => "Please type a question first.".into(),
+            AnswerError::TooLong(length) => format!(
+                "The question is too long: {length} characters, and {LONGEST_QUESTION} is the limit. Please shorten it."
+            ),
+            AnswerError::Engine(_) => {
+                "The question could not be answered. Please ask it again in fewer words; if that does not help, restart \
+                 the assistant. Details are in the log."
+                    .into()
+            }
+        },
 
         Msg::ShortQuantity(quantity) => match quantity {
             Quantity::AirTemperature => "air",
@@ -110,6 +122,10 @@ pub fn say(msg: &Msg) -> String {
         Msg::ReadingPage => "Reading the references and your greenhouse's readings...".into(),
         Msg::Fallback => "This is the reviewed entry itself: the model's own words were not good enough.".into(),
         Msg::Declined => "This is not about growing tomatoes in a greenhouse.".into(),
+        Msg::Refusal => "I can only help with growing tomatoes in a greenhouse: diseases and pests, climate, nutrition and \
+                         watering, sensors, and finding the cause of a problem. I found nothing reviewed on this question. \
+                         Please ask it in other words, or ask your adviser."
+            .into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),
         Msg::ReferencesHeading => "Based on these reviewed entries (tap to read)".into(),
@@ -165,4 +181,15 @@ fn bundle(error: &BundleError) -> String {
              assistant.toml, or set the variable HOME."
             .into(),
     }
+}
+
+/// A bundle passed its checks but holds something this version cannot use.
+fn cannot_open(error: &OpenError) -> String {
+    let part = match error {
+        OpenError::Read { .. } => "a file that cannot be read",
+        OpenError::Knowledge(_) => "questions and answers that this version cannot read",
+        OpenError::Targets(_) => "target ranges that this version cannot read",
+        OpenError::Engine(_) => "a language model that this version cannot run",
+    };
+    format!("The bundle holds {part}. Please install a bundle made for this version. ({error})")
 }

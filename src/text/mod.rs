@@ -46,8 +46,10 @@ pub enum Msg<'a> {
     Bundle(&'a crate::bundle::BundleError),
     /// A reference was left out because the question was long.
     ReferencesDropped(usize),
-    /// Placeholder until more are needed.
-    Verbatim(&'a str),
+    /// Why a bundle that is whole cannot be answered from.
+    CannotOpen(&'a crate::answer::OpenError),
+    /// Why a question got no answer.
+    NoAnswer(&'a crate::answer::AnswerError),
 
     // The screen.
     /// Short name of a quantity, for the readings strip.
@@ -112,8 +114,10 @@ pub enum Msg<'a> {
     ReadingPage,
     /// The answer is the curated entry, not the model's words.
     Fallback,
-    /// The question is not about tomatoes.
+    /// Heading: the question is not about tomatoes.
     Declined,
+    /// In place of an answer to a question that is not about tomatoes.
+    Refusal,
     /// The answer was stopped.
     Stopped,
     /// Heading above what the readings say.
