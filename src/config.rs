@@ -293,9 +293,7 @@ fn sensor(row: Spanned<RawSensor>, folder: &Path) -> Result<Sensor, Fault> {
             let start_hour = whole("start_hour", &row.start_hour, 0, 23)?.unwrap_or(0) as u32;
             Ok(Sensor::Replay { file, speed, start_hour })
         }
-        other => {
-            Err(not_allowed("kind", row.kind.span(), other, Allowed::OneOf(vec!["sht4x", "replay"])))
-        }
+        other => Err(not_allowed("kind", row.kind.span(), other, Allowed::OneOf(vec!["sht4x", "replay"]))),
     }
 }
 

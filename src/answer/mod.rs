@@ -2,6 +2,8 @@
 //!
 //! Does NOT know threads, screens or sensors' wires.
 
+pub mod readings;
+
 use crate::{climate::Snapshot, knowledge::Category, stats::Stats, text::Lang};
 
 /// What the grower asks.

@@ -65,7 +65,9 @@ impl I2c for Bus {
         };
         let done = device.set_slave_address(address.into()).map_err(transfer).and_then(|()| match operations {
             [] => Ok(()),
-            [Operation::Write(bytes)] => device.write(bytes).map_err(transfer).and_then(|sent| whole(sent, bytes.len())),
+            [Operation::Write(bytes)] => {
+                device.write(bytes).map_err(transfer).and_then(|sent| whole(sent, bytes.len()))
+            }
             [Operation::Read(bytes)] => {
                 let expected = bytes.len();
                 device.read(bytes).map_err(transfer).and_then(|got| whole(got, expected))

@@ -1,4 +1,6 @@
-//! English. The only file with English words for growers.
+//! English. The only file with English words for growers, but for `en/climate.rs`.
+
+mod climate;
 
 use super::Msg;
 use crate::{
@@ -34,6 +36,12 @@ pub fn say(msg: &Msg) -> String {
         Msg::EmptyQuestion => "Please type a question first.".into(),
         Msg::ReferencesDropped(count) => format!("({count} reference(s) left out: the question is very long.)"),
         Msg::Verbatim(words) => (*words).into(),
+
+        Msg::Assessed(item, age) => climate::assessed(item, *age),
+        Msg::NoProbe(measure) => climate::no_probe(*measure),
+        Msg::ReadingError(error) => climate::reading_error(error),
+        Msg::ConfigError(error) => climate::config_error(error),
+        Msg::ReplayError(error) => climate::replay_error(error),
 
         Msg::ShortQuantity(quantity) => match quantity {
             Quantity::AirTemperature => "air",

@@ -23,6 +23,21 @@ pub enum Lang {
 }
 
 impl Lang {
+    /// All languages.
+    pub const ALL: [Lang; 1] = [Lang::En];
+
+    /// The name in the config and after `--lang`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lang::En => "en",
+        }
+    }
+
+    /// The language with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lang| lang.name() == name)
+    }
+
     /// The words for `msg` in this language.
     pub fn say(self, msg: &Msg) -> String {
         match self {
@@ -48,6 +63,18 @@ pub enum Msg<'a> {
     ReferencesDropped(usize),
     /// Placeholder until more are needed.
     Verbatim(&'a str),
+
+    // The greenhouse.
+    /// A judged reading or a fault, as a sentence; with the age of the number or of the last good one.
+    Assessed(&'a crate::climate::Assessed, Option<Duration>),
+    /// Nothing measures it, as a sentence.
+    NoProbe(crate::climate::Measure),
+    /// A `--reading` is refused.
+    ReadingError(&'a crate::climate::ReadingError),
+    /// The config is refused.
+    ConfigError(&'a crate::config::ConfigError),
+    /// A replay file is refused.
+    ReplayError(&'a crate::sensors::ReplayError),
 
     // The screen.
     /// Short name of a quantity, for the readings strip.
