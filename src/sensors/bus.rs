@@ -72,8 +72,11 @@ impl I2c for Bus {
                 let expected = bytes.len();
                 device.read(bytes).map_err(transfer).and_then(|got| whole(got, expected))
             }
-            // One I2C_RDWR request: start, write, repeated start, read, stop.
-            [Operation::Write(bytes), Operation::Read(answer)] => device.write_read(bytes, answer).map_err(transfer),
+            // One I2C_RDWR request: start, write, repeated start, read, stop. Named in full, for the trait has a
+            // `write_read` too, and that one is the loop with the stop.
+            [Operation::Write(bytes), Operation::Read(answer)] => {
+                rppal::i2c::I2c::write_read(device, bytes, answer).map_err(transfer)
+            }
             _ => Err(BusError::Unsupported),
         });
         if done.is_err() {

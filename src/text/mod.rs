@@ -8,7 +8,7 @@ mod en;
 use std::time::Duration;
 
 use crate::{
-    climate::{NoData, Quantity},
+    climate::{Level, Measure, NoData, Quantity, Range},
     knowledge::Source,
     stats::Stats,
 };
@@ -77,16 +77,28 @@ pub enum Msg<'a> {
     ReplayError(&'a crate::sensors::ReplayError),
 
     // The screen.
-    /// Short name of a quantity, for the readings strip.
-    ShortQuantity(Quantity),
+    /// Name of what is measured or derived.
+    Measure(Measure),
+    /// The same, short, for the readings strip.
+    ShortMeasure(Measure),
     /// A value with its unit.
-    Value(Quantity, f32),
+    Value(Measure, f32),
     /// A value with a unit short enough for the readings strip.
-    ShortValue(Quantity, f32),
+    ShortValue(Measure, f32),
+    /// How a value stands to its range.
+    Level(Level),
+    /// The same, short; empty when there is nothing to say.
+    ShortLevel(Level),
+    /// The ideal range.
+    Target(Measure, Range),
+    /// How many readings need a look.
+    Problems(usize),
     /// How long ago a reading was taken, short.
     Age(Duration),
     /// How long ago a reading was taken, as a sentence.
     Measured(Duration),
+    /// How long ago there was last a good reading, as a sentence.
+    LastGood(Duration),
     /// Why there is no reading, short.
     NoData(&'a NoData),
     /// What to do about it.
@@ -131,7 +143,9 @@ pub enum Msg<'a> {
     FirstWords(Duration),
     /// What the last answer cost.
     Cost(&'a Stats),
-    /// The question waits for the answerer.
+    /// The question waits until the bundle is open.
+    QueuedLoading,
+    /// The question waits until the one before has stopped.
     Queued,
     /// Heading: the curated entry can be read while waiting.
     ReadMeanwhile,
