@@ -8,6 +8,8 @@ mod readings;
 
 pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION, OpenError};
 
+pub mod readings;
+
 use crate::{climate::Snapshot, knowledge::Category, stats::Stats, text::Lang};
 
 /// What the grower asks.

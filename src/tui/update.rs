@@ -94,6 +94,7 @@ fn send(app: &mut App) -> Option<Action> {
         Engine::Idle => {
             app.engine = Engine::Busy;
             exchange.phase = Phase::Reading;
+            exchange.asked = app.now.instant;
             Some(Action::Ask(Box::new(Question {
                 text: exchange.question.clone(),
                 category: exchange.category,
