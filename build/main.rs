@@ -1,1 +1,4 @@
+//! The pipeline. (interim)
+#[path = "stages.rs"]
+mod stages;
 fn main() {}

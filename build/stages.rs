@@ -1,0 +1,13 @@
+//! Contents page of the pipeline, shared by its program and the tests. Each stage is one file with one `STAGE`, one
+//! `origin` (what it is made from) and one `run` (arguments -> its own folder).
+
+pub mod artifact;
+pub mod recipe;
+
+pub mod checkpoint;
+pub mod metadata;
+pub mod pieces;
+pub mod quantize;
+
+pub mod bundle;
+pub mod quickstart;
