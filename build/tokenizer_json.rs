@@ -85,7 +85,8 @@ impl Vocabulary {
             // Control and user-defined pieces have score 0 in SentencePiece; llama.cpp's converter wrote -1000.
             let score = match self.kinds[id] {
                 Kind::Control | Kind::UserDefined | Kind::Unknown => 0.0,
-                _ => self.scores[id],
+                // The best piece's score may be -0: plus 0 makes it equal to 0 for `total_cmp` too.
+                _ => self.scores[id] + 0.0,
             };
             let first = merges.len();
             let length = piece.chars().count();
