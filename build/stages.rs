@@ -1,13 +1,23 @@
-//! Contents page of the pipeline's stages, in their order. Shared by `build/main.rs` and `tests/tests.rs`
-//! (both with `#[path = …/stages.rs] mod stages;`, so that the files below are found beside this one).
+//! Contents page of the pipeline, shared by its program and the tests. Each stage is one file with one `STAGE`, one
+//! `origin` (what it is made from) and one `run` (arguments -> its own folder).
+
+pub mod artifact;
+pub mod recipe;
 
 pub mod fetch;
-
-pub mod import;
 
 pub mod config_json;
 pub mod gguf_base;
 pub mod hf_folder;
+pub mod import;
 pub mod safetensors_file;
 pub mod size;
 pub mod tokenizer_json;
+
+pub mod checkpoint;
+pub mod metadata;
+pub mod pieces;
+pub mod quantize;
+
+pub mod bundle;
+pub mod quickstart;

@@ -1,1 +1,11 @@
-//! stub
+//! The network: token ids in, logits out. Imports candle and nothing of ours.
+//!
+//! [`gemma3`] is the one definition of the mathematics, for training and inference, for every precision.
+
+pub mod cache;
+pub mod config;
+pub mod gemma3;
+pub mod kernels;
+pub mod linear;
+pub mod ops;
+pub mod weights;

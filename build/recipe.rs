@@ -1,0 +1,107 @@
+//! `recipe.toml`: every choice of the pipeline, one table for each stage that has one.
+//!
+//! Turns TOML into typed tables; an unknown key or value is an error that names it. Does NOT know what stages do.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+use tomato_assistant::bundle::sha256;
+
+/// The recipe that is used unless `--recipe` names another, as of when this program was built.
+const DEFAULT: &str = include_str!("recipe.toml");
+
+/// Why a recipe cannot be used. All of it is the user's to mend: exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// It cannot be read.
+    #[error("recipe {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not TOML, or says something that no stage understands. The message shows the line.
+    #[error("recipe {}: {message}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what was expected there.
+        message: String,
+    },
+}
+
+/// A whole recipe.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// The stages' tables.
+    pub tables: Tables,
+    /// SHA-256 of the file, for the manifest.
+    pub sha256: String,
+}
+
+/// The stages' tables.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tables {
+    /// Stage `quantize`.
+    pub quantize: Quantize,
+    /// Stage `bundle`.
+    pub bundle: Bundle,
+}
+
+/// Which block format which matrices get.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantize {
+    /// The token table, which is the output head too.
+    pub embedding: BlockFormat,
+    /// Query, key, value and output matrices.
+    pub attention: BlockFormat,
+    /// Gate, up and down matrices.
+    pub ffn: BlockFormat,
+}
+
+/// ggml block formats for which the appliance has kernels. Blocks of 32, since Gemma's width of 640 is no multiple of
+/// the 256 that the k-quants need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BlockFormat {
+    /// 8-bit integers and an f16 scale: 34 bytes a block.
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    /// 4-bit integers and an f16 scale: 18 bytes a block.
+    #[serde(rename = "q4_0")]
+    Q4_0,
+}
+
+/// What the bundle says about itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// What people call it.
+    pub name: String,
+    /// One line for each part that has its own terms.
+    pub licences: Vec<String>,
+}
+
+impl Recipe {
+    /// The recipe in `path`, or the default one.
+    ///
+    /// # Errors
+    /// [`RecipeError`].
+    pub fn load(path: Option<&Path>) -> Result<Recipe, RecipeError> {
+        let Some(path) = path else {
+            return Recipe::parse(DEFAULT, Path::new("build/recipe.toml"));
+        };
+        let text = fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        Recipe::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Recipe, RecipeError> {
+        let tables = toml::from_str(text)
+            .map_err(|error| RecipeError::Invalid { path: path.to_owned(), message: error.to_string() })?;
+        Ok(Recipe { tables, sha256: sha256(text.as_bytes()) })
+    }
+}

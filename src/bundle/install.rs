@@ -1,0 +1,154 @@
+//! Changing the installed bundle without ever being without one.
+//!
+//! ```text
+//! copy to X.incoming, sync, verify │ X -> X.previous │ X.incoming -> X │ sync
+//! ```
+//! A stop before the first rename leaves X; one between the two leaves X.previous, which [`recover`] puts back.
+//! Does NOT know what a bundle is for, nor who is using the old one (open files stay readable under their old name).
+
+use super::{Bundle, BundleError, FileEntry, MANIFEST};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Copies the bundle in `from` to `to`; what was there stays as `to` + `.previous`, for [`rollback`].
+///
+/// # Errors
+/// Every [`BundleError`]; `to` then holds what it held before. A folder at `to` that is no bundle is never replaced.
+pub fn install(from: &Path, to: &Path) -> Result<(), BundleError> {
+    recover(to)?;
+    let source = Bundle::open(from)?;
+    // A damaged bundle is not worth keeping, least of all in the place of a good earlier one.
+    let keep_replaced = match Bundle::verify(to) {
+        Ok(_) | Err(BundleError::Version { .. }) => true,
+        Err(BundleError::Damaged { .. } | BundleError::Missing(_)) => false,
+        Err(BundleError::NotABundle { .. }) if is_empty(to)? => false,
+        Err(other) => return Err(other),
+    };
+    let incoming = beside(to, "incoming");
+    let copied = copy(&source, &incoming).and_then(|()| Bundle::verify(&incoming));
+    if let Err(error) = copied {
+        // The first error is the one to tell; what could not be removed is removed by the next install.
+        let _ = fs::remove_dir_all(&incoming);
+        return Err(error);
+    }
+    let replaced = beside(to, if keep_replaced { "previous" } else { "damaged" });
+    swap_in(&incoming, to, &replaced)?;
+    if !keep_replaced {
+        remove(&replaced)?;
+    }
+    Ok(())
+}
+
+/// Puts the bundle that the last [`install`] replaced back in its place, and the replaced one aside: a second
+/// rollback undoes the first.
+///
+/// # Errors
+/// [`BundleError::NothingEarlier`], or why the earlier bundle cannot be used; `to` then stays as it was.
+pub fn rollback(to: &Path) -> Result<(), BundleError> {
+    recover(to)?;
+    let previous = beside(to, "previous");
+    match Bundle::verify(&previous) {
+        Err(BundleError::Missing(_)) => return Err(BundleError::NothingEarlier(to.to_owned())),
+        earlier => earlier?,
+    };
+    let aside = beside(to, "rolled-back");
+    swap_in(&previous, to, &aside)?;
+    rename(&aside, &previous)
+}
+
+/// Undoes an install or finishes a rollback that was stopped between its two renames: then `to` is gone, and the
+/// earlier bundle stands beside it.
+pub(super) fn recover(to: &Path) -> Result<(), BundleError> {
+    let previous = beside(to, "previous");
+    if exists(to)? || !exists(&previous)? {
+        return Ok(());
+    }
+    rename(&previous, to)
+}
+
+/// `from` becomes `to`; what `to` was becomes `replaced`. Restores `to` when the second rename fails.
+fn swap_in(from: &Path, to: &Path, replaced: &Path) -> Result<(), BundleError> {
+    let occupied = exists(to)?;
+    if occupied {
+        remove(replaced)?;
+        rename(to, replaced)?;
+    }
+    if let Err(error) = rename(from, to) {
+        if occupied {
+            rename(replaced, to)?;
+        }
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Copies the manifest and every file it lists, nothing else, and makes the disk hold them.
+fn copy(source: &Bundle, incoming: &Path) -> Result<(), BundleError> {
+    let listed = &source.manifest().files;
+    let needed = listed.iter().map(|entry| entry.bytes).sum();
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error: io::Error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BundleError::NoSpace { dir: path, needed },
+            _ => BundleError::Io { path, source: error },
+        }
+    };
+    remove(incoming)?;
+    fs::create_dir_all(incoming).map_err(failed(incoming))?;
+    let names = listed.iter().map(|FileEntry { name, .. }| name.as_str()).chain([MANIFEST]);
+    for name in names {
+        let target = incoming.join(name);
+        let mut reader = File::open(source.dir().join(name)).map_err(BundleError::io(&source.dir().join(name)))?;
+        let mut writer = File::create(&target).map_err(failed(&target))?;
+        io::copy(&mut reader, &mut writer).map_err(failed(&target))?;
+        writer.sync_all().map_err(failed(&target))?;
+    }
+    sync_folder(incoming).map_err(failed(incoming))
+}
+
+/// `/x/bundle` -> `/x/bundle.suffix`: in the same folder, so that renames between them are single steps.
+fn beside(dir: &Path, suffix: &str) -> PathBuf {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    dir.with_file_name(name)
+}
+
+fn is_empty(dir: &Path) -> Result<bool, BundleError> {
+    Ok(fs::read_dir(dir).map_err(BundleError::io(dir))?.next().is_none())
+}
+
+fn exists(path: &Path) -> Result<bool, BundleError> {
+    path.try_exists().map_err(BundleError::io(path))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), BundleError> {
+    fs::rename(from, to).map_err(BundleError::io(from))?;
+    let parent = match to.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    sync_folder(parent).map_err(BundleError::io(parent))
+}
+
+fn remove(dir: &Path) -> Result<(), BundleError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(BundleError::io(dir)),
+    }
+}
+
+/// Makes renames and new names in `dir` survive a power cut.
+#[cfg(unix)]
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Windows (a build host at most) writes names through and cannot open a folder as a file.
+#[cfg(not(unix))]
+fn sync_folder(_dir: &Path) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! The few operations that exist twice: composed (differentiable) and fused (fast).
+//!
+//! candle's fused `rms_norm`, `rope` and `softmax_last_dim` cut gradients without a word (candle issues #2168, #3569),
+//! so training must never meet them; [`Pass`] is the one switch.
+
+use candle_core::{D, DType, Device, Result, Tensor};
+use candle_nn::{ops, rotary_emb};
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Gradients are wanted: composed operations only.
+    Train,
+    /// Speed is wanted: fused operations.
+    Infer,
+}
+
+/// Root-mean-square norm over the last dimension, times `weight` (the effective weight, Gemma's 1 + w).
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f64, pass: Pass) -> Result<Tensor> {
+    match pass {
+        Pass::Infer => ops::rms_norm(&x.contiguous()?, weight, epsilon as f32),
+        Pass::Train => {
+            let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
+            x.broadcast_div(&(mean_square + epsilon)?.sqrt()?)?.broadcast_mul(weight)
+        }
+    }
+}
+
+/// Softmax over the last dimension.
+///
+/// # Errors
+/// None but candle's own.
+pub fn softmax(x: &Tensor, pass: Pass) -> Result<Tensor> {
+    match pass {
+        Pass::Infer => ops::softmax_last_dim(x),
+        Pass::Train => ops::softmax(x, D::Minus1),
+    }
+}
+
+/// Cosines and sines of rotary position embeddings (Su et al. 2021, arXiv 2104.09864), half-split pairs as in Gemma.
+#[derive(Clone, Debug)]
+pub struct Rope {
+    /// (positions, head / 2)
+    cos: Tensor,
+    sin: Tensor,
+}
+
+impl Rope {
+    /// Tables for positions 0 .. `positions` and the base `theta`.
+    ///
+    /// # Errors
+    /// None but candle's own.
+    pub fn new(theta: f64, head: usize, positions: usize, device: &Device) -> Result<Self> {
+        let half = head / 2;
+        let inverse: Vec<f32> = (0..half).map(|i| (1.0 / theta.powf(2.0 * i as f64 / head as f64)) as f32).collect();
+        let inverse = Tensor::from_vec(inverse, (1, half), device)?;
+        let positions = Tensor::arange(0, positions as u32, device)?.to_dtype(DType::F32)?.unsqueeze(1)?;
+        let angles = positions.matmul(&inverse)?;
+        Ok(Self { cos: angles.cos()?, sin: angles.sin()? })
+    }
+
+    /// Rotates `x` (batch, heads, tokens, head) whose first token stands at `position`.
+    ///
+    /// # Errors
+    /// Positions beyond the table.
+    pub fn rotate(&self, x: &Tensor, position: usize, pass: Pass) -> Result<Tensor> {
+        let tokens = x.dim(2)?;
+        let cos = self.cos.narrow(0, position, tokens)?;
+        let sin = self.sin.narrow(0, position, tokens)?;
+        match pass {
+            Pass::Infer => rotary_emb::rope(&x.contiguous()?, &cos, &sin),
+            Pass::Train => rotary_emb::rope_slow(&x.contiguous()?, &cos, &sin),
+        }
+    }
+}
