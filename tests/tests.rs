@@ -1,4 +1,5 @@
-//! Contents page of the one test program. No test needs the network, the real model or more than a few seconds.
+//! Contents page of the one test program: a module a room. No test needs the network, the real model or more than a
+//! few seconds.
 #![allow(clippy::unwrap_used)]
 
 // The pipeline's stages are compiled a second time here; its program uses what the tests do not.
@@ -7,4 +8,8 @@
 mod stages;
 
 mod bundle;
+mod climate;
+mod kernels;
+mod model;
 mod pipeline;
+mod tiny;

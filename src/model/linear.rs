@@ -69,6 +69,17 @@ pub enum Embedding {
 }
 
 impl Embedding {
+    /// Number of tokens.
+    ///
+    /// # Errors
+    /// A dense table that is no matrix.
+    pub fn vocabulary(&self) -> Result<usize> {
+        match self {
+            Embedding::Dense(table) => Ok(table.dims2()?.0),
+            Embedding::Quantized(table) => Ok(table.rows()),
+        }
+    }
+
     /// Rows of the table: `ids` (batch, tokens) of u32 to (batch, tokens, hidden).
     ///
     /// # Errors

@@ -1,0 +1,184 @@
+//! Judges a snapshot by the targets of the growth stage.
+//!
+//! Turns numbers into levels, and levels into the signal names that entries list. Does NOT find words for them (see
+//! `text`), and needs no model.
+
+use super::{Measure, NoData, Quantity, Range, Reading, Snapshot, Stage, Targets, vpd};
+use std::time::SystemTime;
+
+/// Time of day as the crop feels it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Period {
+    /// Light enough to grow, by sun or lamps.
+    Day,
+    /// Dark.
+    Night,
+}
+
+impl Period {
+    /// Day from 10 µmol/m²/s on (dusk: far below the light at which a leaf gains anything); day if light is unknown.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        match snapshot.value(Quantity::LightPpfd) {
+            Some(light) if light < 10.0 => Period::Night,
+            _ => Period::Day,
+        }
+    }
+}
+
+/// How a value stands to its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// There is a probe but no number to believe.
+    Fault,
+    /// Below the outer bound.
+    VeryLow,
+    /// Below the ideal.
+    Low,
+    /// Ideal, or nothing to judge by at this time of day.
+    Ok,
+    /// Above the ideal.
+    High,
+    /// Above the outer bound.
+    VeryHigh,
+}
+
+/// One measure, judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assessed {
+    /// What was judged.
+    pub measure: Measure,
+    /// The number in the measure's unit, or why there is none.
+    pub value: Result<f32, NoData>,
+    /// When the number was measured; on a fault, when there was last a good one.
+    pub at: Option<SystemTime>,
+    /// The judgement; [`Level::Fault`] exactly when there is no number.
+    pub level: Level,
+    /// What it was judged by; none where nothing is asked at this time of day (light at night).
+    pub range: Option<Range>,
+}
+
+/// A whole snapshot, judged. Quantities without a probe are not in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assessment {
+    /// The stage it was judged for.
+    pub stage: Stage,
+    /// The time of day it was judged for.
+    pub period: Period,
+    /// In the order in which measures are shown.
+    pub items: Vec<Assessed>,
+    /// Dew point of the air in °C, when temperature and humidity are known.
+    pub dew_point: Option<f32>,
+}
+
+/// Judges `snapshot` by the ranges of `stage` and `period`. Vapour pressure deficit and dew point are derived when air
+/// temperature and humidity are both known.
+pub fn assess(snapshot: &Snapshot, targets: &Targets, stage: Stage, period: Period) -> Assessment {
+    let air = air(snapshot);
+    let items = Measure::all()
+        .filter_map(|measure| {
+            let (value, at) = match measure {
+                Measure::Read(quantity) => match snapshot.get(quantity) {
+                    Err(NoData::NotConfigured) => return None,
+                    Ok(reading) => (Ok(reading.value), Some(reading.at)),
+                    Err(reason) => (Err(reason.clone()), snapshot.last_good(quantity)),
+                },
+                Measure::Vpd => {
+                    let (temperature, humidity) = air?;
+                    let older = temperature.at.min(humidity.at);
+                    (Ok(vpd::deficit(temperature.value, humidity.value)), Some(older))
+                }
+            };
+            let range = targets.range(measure, stage, period);
+            let level = match (&value, range) {
+                (Err(_), _) => Level::Fault,
+                (Ok(_), None) => Level::Ok,
+                (Ok(value), Some(range)) => range.level(*value),
+            };
+            Some(Assessed { measure, value, at, level, range })
+        })
+        .collect();
+    let dew_point = air.and_then(|(temperature, humidity)| vpd::dew_point(temperature.value, humidity.value));
+    Assessment { stage, period, items, dew_point }
+}
+
+/// Air temperature and humidity, if both are known.
+fn air(snapshot: &Snapshot) -> Option<(Reading, Reading)> {
+    let good = |quantity| snapshot.get(quantity).as_ref().ok().copied();
+    Some((good(Quantity::AirTemperature)?, good(Quantity::RelativeHumidity)?))
+}
+
+impl Range {
+    /// The level of `value` (a finite number). A value on a bound belongs to the better side.
+    pub fn level(&self, value: f32) -> Level {
+        match value {
+            _ if value < self.low => Level::VeryLow,
+            _ if value < self.ideal_low => Level::Low,
+            _ if value <= self.ideal_high => Level::Ok,
+            _ if value <= self.high => Level::High,
+            _ => Level::VeryHigh,
+        }
+    }
+}
+
+impl Assessed {
+    /// How pressing it is, for sorting: far out of range, then faults, then merely out of range, then the rest; among
+    /// equals by the distance from the ideal in widths of the ideal.
+    fn urgency(&self) -> (u8, f32) {
+        let rank = match self.level {
+            Level::VeryLow | Level::VeryHigh => 3,
+            Level::Fault => 2,
+            Level::Low | Level::High => 1,
+            Level::Ok => 0,
+        };
+        let distance = match (&self.value, self.range) {
+            (Ok(value), Some(range)) => {
+                (range.ideal_low - value).max(value - range.ideal_high) / (range.ideal_high - range.ideal_low)
+            }
+            _ => 0.0,
+        };
+        (rank, distance)
+    }
+}
+
+impl Assessment {
+    /// The judgement of `measure`; none without a probe for it.
+    pub fn get(&self, measure: Measure) -> Option<&Assessed> {
+        self.items.iter().find(|item| item.measure == measure)
+    }
+
+    /// Everything that is not as it should be, most serious first.
+    pub fn problems(&self) -> Vec<&Assessed> {
+        let mut problems: Vec<_> = self.items.iter().filter(|item| item.level != Level::Ok).collect();
+        problems.sort_by(|a, b| {
+            let ((rank_a, far_a), (rank_b, far_b)) = (a.urgency(), b.urgency());
+            rank_b.cmp(&rank_a).then(far_b.total_cmp(&far_a))
+        });
+        problems
+    }
+
+    /// Names such as `ec_high` for what is out of range, most serious first: the vocabulary of the entries' `signals`.
+    /// Air temperature and humidity also give a second name with the time of day, such as `rh_high_night`.
+    pub fn signals(&self) -> Vec<String> {
+        let period = match self.period {
+            Period::Day => "day",
+            Period::Night => "night",
+        };
+        let mut names = Vec::new();
+        for item in self.problems() {
+            let side = match item.level {
+                Level::VeryLow | Level::Low => "low",
+                Level::High | Level::VeryHigh => "high",
+                Level::Fault | Level::Ok => continue,
+            };
+            let name = format!("{}_{side}", item.measure.signal());
+            let by_time = matches!(
+                item.measure,
+                Measure::Read(Quantity::AirTemperature) | Measure::Read(Quantity::RelativeHumidity)
+            );
+            let second = by_time.then(|| format!("{name}_{period}"));
+            names.push(name);
+            names.extend(second);
+        }
+        names
+    }
+}

@@ -1,0 +1,89 @@
+//! Readings with their time, and the reasons why there are none.
+//!
+//! Keeps the promise that a missing reading is a reason, never a number: [`Snapshot::set`] turns what cannot be true
+//! into [`NoData::Implausible`], [`Snapshot::expire`] turns what is too old into [`NoData::Stale`]. Does NOT know any
+//! clock: the time is handed in.
+
+use super::Quantity;
+use std::time::{Duration, SystemTime};
+
+/// One number from one probe.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// In the unit of its [`Quantity`].
+    pub value: f32,
+    /// When it was measured.
+    pub at: SystemTime,
+}
+
+/// Why there is no number. Never replaced by a number.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NoData {
+    /// No probe in the config measures it.
+    NotConfigured,
+    /// The probe is configured but did not answer; the words are the driver's, for the log.
+    NotAnswering(String),
+    /// The probe answered, but with what cannot be true (out of physical range, CRC error).
+    Implausible(String),
+    /// The last good reading is too old to be shown as live.
+    Stale,
+}
+
+/// The state of the greenhouse at one moment: for each quantity a reading or the reason why there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    readings: [Result<Reading, NoData>; 8],
+    last_good: [Option<SystemTime>; 8],
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self { readings: std::array::from_fn(|_| Err(NoData::NotConfigured)), last_good: [None; 8] }
+    }
+}
+
+impl Snapshot {
+    /// The reading of `quantity`, or why there is none.
+    pub fn get(&self, quantity: Quantity) -> &Result<Reading, NoData> {
+        &self.readings[quantity as usize]
+    }
+
+    /// The number alone.
+    pub fn value(&self, quantity: Quantity) -> Option<f32> {
+        self.get(quantity).as_ref().ok().map(|reading| reading.value)
+    }
+
+    /// Replaces what is known of `quantity`. A number that cannot be true becomes [`NoData::Implausible`].
+    pub fn set(&mut self, quantity: Quantity, reading: Result<Reading, NoData>) {
+        let reading = reading.and_then(|reading| match quantity.is_plausible(reading.value) {
+            true => Ok(reading),
+            false => Err(NoData::Implausible(format!("{} {}", reading.value, quantity.unit()))),
+        });
+        if let Ok(good) = &reading {
+            self.last_good[quantity as usize] = Some(good.at);
+        }
+        self.readings[quantity as usize] = reading;
+    }
+
+    /// When there was last a good number, also after it was lost.
+    pub fn last_good(&self, quantity: Quantity) -> Option<SystemTime> {
+        self.last_good[quantity as usize]
+    }
+
+    /// How long ago that was; zero if the clock was set back since.
+    pub fn age(&self, quantity: Quantity, now: SystemTime) -> Option<Duration> {
+        self.last_good(quantity).map(|at| now.duration_since(at).unwrap_or_default())
+    }
+
+    /// Turns readings older than `max_age` into [`NoData::Stale`]. A reading from further in the future than that is
+    /// stale too: the clock was set back (a Pi has none that survives a power cut), so its age is unknown.
+    pub fn expire(&mut self, now: SystemTime, max_age: Duration) {
+        for reading in &mut self.readings {
+            let Ok(good) = reading else { continue };
+            let apart = now.duration_since(good.at).unwrap_or_else(|future| future.duration());
+            if apart > max_age {
+                *reading = Err(NoData::Stale);
+            }
+        }
+    }
+}

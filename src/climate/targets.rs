@@ -1,0 +1,224 @@
+//! What is good for a tomato: `targets.toml` -> for each measure, growth stage and time of day a [`Range`].
+//!
+//! Does NOT read files (the bundle carries the text) and does NOT judge (see `assess`).
+
+use super::{Measure, Period, Quantity};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Growth stage of the crop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// From emergence until planting out.
+    Seedling,
+    /// From planting out until the first truss flowers.
+    Vegetative,
+    /// First trusses in flower.
+    Flowering,
+    /// Fruit swelling; what an unset config means, for most of a crop's life is spent here.
+    #[default]
+    Fruiting,
+    /// Fruit colouring, harvest.
+    Ripening,
+}
+
+impl Stage {
+    /// All stages in the order of life.
+    pub const ALL: [Stage; 5] =
+        [Stage::Seedling, Stage::Vegetative, Stage::Flowering, Stage::Fruiting, Stage::Ripening];
+
+    /// The name in the config and in `targets.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Seedling => "seedling",
+            Stage::Vegetative => "vegetative",
+            Stage::Flowering => "flowering",
+            Stage::Fruiting => "fruiting",
+            Stage::Ripening => "ripening",
+        }
+    }
+
+    /// The stage with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.name() == name)
+    }
+}
+
+/// Bounds in the measure's unit: `low <= ideal_low < ideal_high <= high`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(from = "[f32; 4]")]
+pub struct Range {
+    /// Below it: very low.
+    pub low: f32,
+    /// The ideal starts here.
+    pub ideal_low: f32,
+    /// The ideal ends here.
+    pub ideal_high: f32,
+    /// Above it: very high.
+    pub high: f32,
+}
+
+impl From<[f32; 4]> for Range {
+    fn from([low, ideal_low, ideal_high, high]: [f32; 4]) -> Self {
+        Self { low, ideal_low, ideal_high, high }
+    }
+}
+
+/// Where a range comes from.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Who says so.
+    pub publisher: String,
+    /// Where it can be read; none for what is common knowledge.
+    pub url: Option<String>,
+    /// What was read there.
+    pub says: String,
+}
+
+/// Why `targets.toml` is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetsError {
+    /// Not TOML, a key too many or too few, a wrong type.
+    #[error("targets.toml: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// Bounds in the wrong order, or outside of what can be measured.
+    #[error("targets.toml: {measure}, {stage}: [low, ideal_low, ideal_high, high] must rise and lie in {min} to {max}")]
+    Bounds {
+        /// Key of the measure.
+        measure: &'static str,
+        /// Key of the stage.
+        stage: &'static str,
+        /// Lowest allowed.
+        min: f32,
+        /// Highest allowed.
+        max: f32,
+    },
+    /// A measure must have either `always`, or `day` with or without `night`.
+    #[error("targets.toml: {0}: give either `always`, or `day` with or without `night`")]
+    Times(&'static str),
+    /// A `source` that `[sources]` lacks, or none.
+    #[error("targets.toml: {0}: `source` must list names that stand under [sources]")]
+    Source(&'static str),
+}
+
+/// Ranges of all measures, with their sources.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    rows: BTreeMap<Measure, Row>,
+    sources: BTreeMap<String, Source>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    sources: BTreeMap<String, Source>,
+    air_temperature: Row,
+    relative_humidity: Row,
+    co2: Row,
+    light_ppfd: Row,
+    root_temperature: Row,
+    ph: Row,
+    ec: Row,
+    substrate_moisture: Row,
+    vpd: Row,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    source: Vec<String>,
+    always: Option<Stages>,
+    day: Option<Stages>,
+    night: Option<Stages>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stages {
+    seedling: Range,
+    vegetative: Range,
+    flowering: Range,
+    fruiting: Range,
+    ripening: Range,
+}
+
+impl Stages {
+    fn of(&self, stage: Stage) -> Range {
+        match stage {
+            Stage::Seedling => self.seedling,
+            Stage::Vegetative => self.vegetative,
+            Stage::Flowering => self.flowering,
+            Stage::Fruiting => self.fruiting,
+            Stage::Ripening => self.ripening,
+        }
+    }
+}
+
+impl Targets {
+    /// Parses and validates the text of `targets.toml`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its key; see [`TargetsError`].
+    pub fn parse(text: &str) -> Result<Self, TargetsError> {
+        let file: File = toml::from_str(text)?;
+        let rows = [
+            (Measure::Read(Quantity::AirTemperature), file.air_temperature),
+            (Measure::Read(Quantity::RelativeHumidity), file.relative_humidity),
+            (Measure::Read(Quantity::Co2), file.co2),
+            (Measure::Read(Quantity::LightPpfd), file.light_ppfd),
+            (Measure::Read(Quantity::RootTemperature), file.root_temperature),
+            (Measure::Read(Quantity::Ph), file.ph),
+            (Measure::Read(Quantity::Ec), file.ec),
+            (Measure::Read(Quantity::SubstrateMoisture), file.substrate_moisture),
+            (Measure::Vpd, file.vpd),
+        ];
+        rows.iter().try_for_each(|(measure, row)| row.check(*measure, &file.sources))?;
+        let rows = BTreeMap::from(rows);
+        Ok(Self { rows, sources: file.sources })
+    }
+
+    /// The range to judge by; none where there is nothing to judge (light at night).
+    pub fn range(&self, measure: Measure, stage: Stage, period: Period) -> Option<Range> {
+        let row = self.rows.get(&measure)?;
+        let at = match period {
+            Period::Day => &row.day,
+            Period::Night => &row.night,
+        };
+        row.always.as_ref().or(at.as_ref()).map(|stages| stages.of(stage))
+    }
+
+    /// Where the ranges of `measure` come from.
+    pub fn sources(&self, measure: Measure) -> impl Iterator<Item = &Source> {
+        self.rows.get(&measure).into_iter().flat_map(|row| &row.source).filter_map(|name| self.sources.get(name))
+    }
+}
+
+impl Row {
+    fn check(&self, measure: Measure, sources: &BTreeMap<String, Source>) -> Result<(), TargetsError> {
+        if self.always.is_some() == self.day.is_some() || (self.always.is_some() && self.night.is_some()) {
+            return Err(TargetsError::Times(measure.name()));
+        }
+        if self.source.is_empty() || self.source.iter().any(|name| !sources.contains_key(name)) {
+            return Err(TargetsError::Source(measure.name()));
+        }
+        // A vapour pressure deficit above 10 kPa would need 46 °C and bone-dry air.
+        let (min, max) = match measure {
+            Measure::Read(quantity) => (quantity.limits().min, quantity.limits().max),
+            Measure::Vpd => (0.0, 10.0),
+        };
+        for stages in [&self.always, &self.day, &self.night].into_iter().flatten() {
+            for stage in Stage::ALL {
+                let Range { low, ideal_low, ideal_high, high } = stages.of(stage);
+                // Written so that NaN fails.
+                let rises =
+                    min <= low && low <= ideal_low && ideal_low < ideal_high && ideal_high <= high && high <= max;
+                if !rises {
+                    return Err(TargetsError::Bounds { measure: measure.name(), stage: stage.name(), min, max });
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! The lines of each page: what stands on it, in which order, and which lines can be chosen.
+//!
+//! Turns the state into styled lines of a given width. Home has none: it is made of tiles (`layout`). Does NOT know where
+//! on screen a line ends up, nor how far the page is scrolled.
+
+use ratatui::style::Style;
+
+use super::{
+    app::{App, Exchange, Page, Phase, Target},
+    theme,
+    widgets::{readings, wrap::wrap},
+};
+use crate::{knowledge::Category, text::Msg};
+
+/// One line of a page.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The words; never wider than the page.
+    pub text: String,
+    /// Their style; a background fills the whole line.
+    pub style: Style,
+    /// What tapping it chooses.
+    pub target: Option<Target>,
+}
+
+/// The lines of the page on screen, for `width` cells.
+pub fn lines(app: &App, width: usize) -> Vec<Line> {
+    let mut page = Lines { width, focus: if app.typing { None } else { app.place().focus }, lines: Vec::new() };
+    match app.place().page {
+        Page::Home => {}
+        Page::Questions(category) => page.questions(app, category),
+        Page::Answer => {
+            if let Some(exchange) = &app.exchange {
+                page.exchange(app, exchange);
+            }
+        }
+        Page::Entry(index) => page.entry(app, index),
+        Page::Readings => page.readings(app),
+    }
+    page.lines
+}
+
+/// Lines under construction.
+struct Lines {
+    width: usize,
+    focus: Option<Target>,
+    lines: Vec<Line>,
+}
+
+impl Lines {
+    fn add(&mut self, words: &str, style: Style) {
+        let wrapped = wrap(words, self.width);
+        self.lines.extend(wrapped.into_iter().map(|text| Line { text, style, target: None }));
+    }
+
+    fn gap(&mut self) {
+        self.add("", theme::BASE);
+    }
+
+    /// A finger-sized item: three lines at least, the last a rule.
+    fn item(&mut self, words: &str, target: Target) {
+        let chosen = self.focus == Some(target);
+        let style = if chosen { theme::CHOSEN } else { theme::BASE };
+        let mut rows = wrap(words, self.width.saturating_sub(3));
+        rows.resize(rows.len().max(2), String::new());
+        for (row, words) in rows.into_iter().enumerate() {
+            let mark = if chosen && row == 0 { "> " } else { "  " };
+            self.lines.push(Line { text: format!("{mark}{words}"), style, target: Some(target) });
+        }
+        self.lines.push(Line { text: "─".repeat(self.width), style: theme::RULE, target: Some(target) });
+    }
+
+    fn questions(&mut self, app: &App, category: Category) {
+        for (index, entry) in app.entries_of(category) {
+            self.item(&entry.instruction, Target::Ask(index));
+        }
+        if self.lines.is_empty() {
+            self.gap();
+            self.add(&app.lang.say(&Msg::NoQuestions), theme::QUIET);
+        }
+    }
+
+    fn exchange(&mut self, app: &App, exchange: &Exchange) {
+        let say = |msg: Msg| app.lang.say(&msg);
+        self.gap();
+        // A pasted question can be very long; its answer must not be pushed out of sight.
+        let first = self.lines.len();
+        self.add(&exchange.question, theme::STRONG);
+        if self.lines.len() > first + 3 {
+            self.lines.truncate(first + 3);
+            self.add("...", theme::STRONG);
+        }
+        self.gap();
+        match &exchange.phase {
+            Phase::Queued => {
+                self.add(&say(Msg::Queued), theme::QUIET);
+                if let Some(index) = exchange.entry {
+                    self.gap();
+                    self.add(&say(Msg::ReadMeanwhile), theme::HEADING);
+                    self.item(&app.entries[index].instruction, Target::Open(index));
+                }
+            }
+            Phase::Reading => self.add(&say(Msg::ReadingPage), theme::QUIET),
+            Phase::Answering | Phase::Stopping => self.add(&exchange.text, theme::BASE),
+            Phase::Failed(words) => self.add(words, theme::ALARM),
+            Phase::Done(answer) => {
+                if answer.fallback {
+                    self.add(&say(Msg::Fallback), theme::NOTICE);
+                }
+                if answer.declined {
+                    self.add(&say(Msg::Declined), theme::NOTICE);
+                }
+                self.add(&answer.text, theme::BASE);
+                if answer.stopped {
+                    self.add(&say(Msg::Stopped), theme::NOTICE);
+                }
+                if !answer.readings_note.is_empty() {
+                    self.gap();
+                    self.add(&say(Msg::ReadingsHeading), theme::HEADING);
+                    self.add(&answer.readings_note, theme::BASE);
+                }
+                if answer.dropped_references > 0 {
+                    self.gap();
+                    self.add(&say(Msg::ReferencesDropped(answer.dropped_references)), theme::NOTICE);
+                }
+                if !answer.references.is_empty() {
+                    self.gap();
+                    self.add(&say(Msg::ReferencesHeading), theme::HEADING);
+                }
+                for reference in &answer.references {
+                    match app.entry_of(&reference.id) {
+                        Some(index) => self.item(&reference.title, Target::Open(index)),
+                        None => self.add(&reference.title, theme::BASE),
+                    }
+                }
+            }
+        }
+    }
+
+    fn entry(&mut self, app: &App, index: usize) {
+        let Some(entry) = app.entries.get(index) else { return };
+        self.gap();
+        self.add(&app.lang.say(&Msg::CuratedEntry), theme::HEADING);
+        self.add(&entry.instruction, theme::STRONG);
+        if !entry.input.is_empty() {
+            self.add(&entry.input, theme::QUIET);
+        }
+        self.gap();
+        self.add(&entry.output, theme::BASE);
+        self.gap();
+        self.add(&app.lang.say(&Msg::SourcesHeading), theme::HEADING);
+        for source in &entry.sources {
+            self.add(&app.lang.say(&Msg::Source(source)), theme::QUIET);
+        }
+    }
+
+    fn readings(&mut self, app: &App) {
+        for row in readings::full(&app.now.snapshot, app.now.clock, app.lang) {
+            self.gap();
+            self.add(&row.name, theme::QUIET);
+            self.add(&row.value, row.style);
+            self.add(&row.remark, theme::QUIET);
+        }
+    }
+}

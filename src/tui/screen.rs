@@ -1,0 +1,111 @@
+//! The terminal, taken and given back: raw mode, the other screen, touch and paste reports.
+//!
+//! It is given back on return, on error, on a signal (the loop ends) and on panic. Does NOT know what is drawn.
+
+use std::{
+    io::{self, IsTerminal, Stdout},
+    panic,
+    sync::{
+        Arc, Once, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, ThreadId},
+};
+
+use crossterm::{
+    cursor, event, execute,
+    terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
+};
+use ratatui::{Terminal, backend::CrosstermBackend};
+use signal_hook::{SigId, consts, flag, low_level};
+
+use crate::text::{Lang, Msg};
+
+/// Whether the terminal is ours at the moment.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+/// The thread that draws.
+static DRAWING: OnceLock<ThreadId> = OnceLock::new();
+
+/// The terminal while it is ours; dropping it gives it back.
+pub struct Screen {
+    /// To draw on.
+    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    ended: Arc<AtomicBool>,
+    signals: Vec<SigId>,
+}
+
+impl Screen {
+    /// Takes the terminal. Fails with words for the grower when there is none.
+    pub fn take(lang: Lang) -> io::Result<Self> {
+        if !io::stdout().is_terminal() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, lang.say(&Msg::NeedsTerminal)));
+        }
+        hook_panics();
+        TAKEN.store(true, Ordering::SeqCst);
+        // Made first, so that its drop gives back whatever of the following succeeded.
+        let mut screen = Self {
+            terminal: Terminal::new(CrosstermBackend::new(io::stdout())).inspect_err(|_| give_back())?,
+            ended: Arc::new(AtomicBool::new(false)),
+            signals: Vec::new(),
+        };
+        for signal in [consts::SIGINT, consts::SIGTERM, consts::SIGHUP] {
+            screen.signals.push(flag::register(signal, Arc::clone(&screen.ended))?);
+        }
+        terminal::enable_raw_mode()?;
+        execute!(
+            io::stdout(),
+            EnterAlternateScreen,
+            event::EnableMouseCapture,
+            event::EnableBracketedPaste,
+            cursor::Hide,
+        )?;
+        screen.terminal.clear()?;
+        Ok(screen)
+    }
+
+    /// Whether a signal asked us to end.
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        give_back();
+        for signal in self.signals.drain(..) {
+            low_level::unregister(signal);
+        }
+    }
+}
+
+/// Undoes `take`, once. Errors are ignored: after a hang-up there is no terminal left to restore.
+fn give_back() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let _ = execute!(
+            io::stdout(),
+            event::DisableBracketedPaste,
+            event::DisableMouseCapture,
+            LeaveAlternateScreen,
+            cursor::Show,
+        );
+        let _ = terminal::disable_raw_mode();
+    }
+}
+
+/// Makes a panic of the drawing thread give the terminal back before its message is printed, so that it can be read.
+/// Other threads' panics (the answerer's is caught and reported) must not touch the screen: theirs go to the log.
+fn hook_panics() {
+    static HOOKED: Once = Once::new();
+    let _ = DRAWING.set(thread::current().id());
+    HOOKED.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |what| {
+            if TAKEN.load(Ordering::SeqCst) && DRAWING.get() != Some(&thread::current().id()) {
+                log::error!("{what}");
+                return;
+            }
+            give_back();
+            before(what);
+        }));
+    });
+}

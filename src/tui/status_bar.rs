@@ -1,0 +1,41 @@
+//! The bottom line: what the assistant is doing, and what the last answer cost.
+//!
+//! Turns the state into two pieces of words, left and right. Does NOT draw.
+
+use ratatui::style::Style;
+
+use super::{
+    app::{App, Engine, Phase},
+    theme,
+};
+use crate::text::Msg;
+
+/// The state in words with its style, and the figures beside it.
+pub fn words(app: &App) -> (String, Style, String) {
+    let say = |msg: Msg| app.lang.say(&msg);
+    let none = String::new();
+    if let Some(notice) = &app.notice {
+        return (notice.clone(), theme::NOTICE, none);
+    }
+    if let Some(exchange) = &app.exchange {
+        let elapsed = app.now.instant.saturating_duration_since(exchange.asked);
+        let first = exchange.first_text.map(|time| say(Msg::FirstWords(time))).unwrap_or_default();
+        match &exchange.phase {
+            Phase::Reading => return (say(Msg::Reading(elapsed)), theme::HEADING, none),
+            Phase::Answering => return (say(Msg::Answering(elapsed)), theme::HEADING, first),
+            Phase::Stopping => return (say(Msg::Stopping), theme::NOTICE, first),
+            _ => {}
+        }
+    }
+    match app.engine {
+        Engine::Loading => {
+            let elapsed = app.now.instant.saturating_duration_since(app.started);
+            (say(Msg::Loading(elapsed)), theme::NOTICE, none)
+        }
+        Engine::Gone => (say(Msg::OutOfOrder), theme::ALARM, none),
+        Engine::Idle => {
+            (say(Msg::Ready), theme::HEADING, app.last.as_ref().map(|cost| say(Msg::Cost(cost))).unwrap_or_default())
+        }
+        Engine::Busy => (say(Msg::Stopping), theme::NOTICE, none),
+    }
+}

@@ -1,0 +1,162 @@
+//! Draws the state. Decides nothing: what is where comes from `layout`, what is said from `page` and `status_bar`.
+
+use ratatui::{
+    Frame,
+    layout::{Position, Rect},
+    style::Style,
+    widgets::{Block, Padding, Scrollbar, ScrollbarOrientation, ScrollbarState},
+};
+
+use super::{
+    app::{App, Page, Target},
+    layout::{Layout, SMALLEST, STRIP_CELL},
+    status_bar, theme,
+    widgets::{
+        button, readings,
+        wrap::{cells, fit, wrap},
+    },
+};
+use crate::text::Msg;
+
+/// Draws everything.
+pub fn view(app: &App, frame: &mut Frame) {
+    frame.render_widget(Block::new().style(theme::BASE), frame.area());
+    if frame.area() != app.area {
+        return; // a resize is on its way; what was laid out for the old size must not be drawn on the new one
+    }
+    let layout = Layout::new(app);
+    if layout.too_small {
+        let words = app.lang.say(&Msg::WindowTooSmall(SMALLEST.0, SMALLEST.1));
+        for (row, line) in layout.body.rows().zip(wrap(&words, usize::from(layout.body.width))) {
+            print(frame, row, &line, theme::NOTICE);
+        }
+        return;
+    }
+    header(app, frame, layout.header);
+    strip(app, frame, layout.strip);
+    for (row, line) in layout.visible() {
+        frame.buffer_mut().set_style(row, line.style);
+        print(frame, row, &line.text, line.style);
+    }
+    scroll_mark(app, frame, &layout);
+    for (area, target) in &layout.buttons {
+        draw_button(app, frame, *area, *target);
+    }
+    input(app, frame, layout.input);
+    status(app, frame, layout.status);
+}
+
+/// Writes words at the start of `area`, cut to its width.
+fn print(frame: &mut Frame, area: Rect, words: &str, style: Style) {
+    if !area.is_empty() {
+        frame.buffer_mut().set_string(area.x, area.y, fit(words, usize::from(area.width)), style);
+    }
+}
+
+/// Writes words at the end of `area`, whole or not at all; returns what is left of it.
+fn print_right(frame: &mut Frame, area: Rect, words: &str, style: Style) -> Rect {
+    let width = cells(words) as u16;
+    if width == 0 || width >= area.width {
+        return area;
+    }
+    frame.buffer_mut().set_string(area.right() - width, area.y, words, style);
+    Rect { width: area.width - width - 1, ..area }
+}
+
+/// One column of margin on both sides.
+fn inset(area: Rect) -> Rect {
+    Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }
+}
+
+fn header(app: &App, frame: &mut Frame, area: Rect) {
+    frame.render_widget(Block::new().style(theme::HEADER), area);
+    let title = match app.place().page {
+        Page::Questions(category) => app.lang.say(&Msg::Category(category)),
+        Page::Readings => app.lang.say(&Msg::AllReadings),
+        _ => app.lang.say(&Msg::AppName),
+    };
+    print(frame, inset(area), &title, theme::HEADER);
+}
+
+fn strip(app: &App, frame: &mut Frame, area: Rect) {
+    frame.render_widget(Block::new().style(theme::STRIP), area);
+    let (list, missing) = readings::strip(&app.now.snapshot, app.now.clock, app.lang);
+    let columns = area.width / STRIP_CELL;
+    let width = area.width / columns;
+    for (index, cell) in list.iter().enumerate() {
+        let (row, column) = (index as u16 / columns, index as u16 % columns);
+        let mut rest = inset(Rect { x: area.x + column * width, y: area.y + row, width, height: 1 });
+        if row >= area.height {
+            return;
+        }
+        for (words, style) in [(&cell.name, theme::QUIET), (&cell.value, cell.style), (&cell.remark, theme::QUIET)] {
+            print(frame, rest, words, style);
+            let used = (cells(words) as u16 + 1).min(rest.width);
+            (rest.x, rest.width) = (rest.x + used, rest.width - used);
+        }
+    }
+    let row = (list.len() as u16).div_ceil(columns);
+    if let Some(words) = missing.filter(|_| row < area.height) {
+        print(frame, inset(Rect { y: area.y + row, height: 1, ..area }), &words, theme::QUIET);
+    }
+}
+
+fn scroll_mark(app: &App, frame: &mut Frame, layout: &Layout) {
+    if layout.furthest() == 0 {
+        return;
+    }
+    let mut state = ScrollbarState::new(layout.furthest()).position(layout.first);
+    let bar = Scrollbar::new(ScrollbarOrientation::VerticalRight).begin_symbol(None).end_symbol(None);
+    frame.render_stateful_widget(bar.style(theme::QUIET), layout.body, &mut state);
+    if layout.first < layout.furthest() {
+        let row = Rect { y: layout.body.bottom() - 1, height: 1, width: layout.body.width - 2, ..layout.body };
+        print_right(frame, row, &app.lang.say(&Msg::MoreBelow), theme::MORE);
+    }
+}
+
+fn draw_button(app: &App, frame: &mut Frame, area: Rect, target: Target) {
+    let pressed = app.press.is_some_and(|press| !press.dragged && press.target == Some(target));
+    let focused = !app.typing && app.place().focus == Some(target);
+    let style = match target {
+        _ if pressed || focused => theme::CHOSEN,
+        Target::Stop => theme::STOP,
+        _ => theme::BUTTON,
+    };
+    let (words, below) = match target {
+        Target::Category(category) => {
+            let count = app.entries_of(category).count();
+            (app.lang.say(&Msg::Category(category)), app.lang.say(&Msg::Questions(count)))
+        }
+        Target::Readings => (app.lang.say(&Msg::AllReadings), String::new()),
+        Target::Back => (app.lang.say(&Msg::Back), String::new()),
+        Target::Stop => (app.lang.say(&Msg::Stop), String::new()),
+        Target::Again => (app.lang.say(&Msg::Again), String::new()),
+        Target::Send => (app.lang.say(&Msg::Send), String::new()),
+        // These are lines or panels, never filled buttons.
+        Target::Ask(_) | Target::Open(_) | Target::Input => return,
+    };
+    let words = if focused { format!("> {words} <") } else { words };
+    let quiet = if pressed || focused { Style::new() } else { theme::QUIET };
+    let lines = [(words.as_str(), theme::BOLD), (below.as_str(), quiet)];
+    button::draw(frame, area, style, if below.is_empty() { &lines[..1] } else { &lines });
+}
+
+fn input(app: &App, frame: &mut Frame, area: Rect) {
+    let block = Block::new().style(theme::BAR).padding(Padding::new(2, 1, 1, 0));
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    frame.render_widget(&app.input, inner);
+    if app.typing && !inner.is_empty() {
+        print(frame, Rect { width: 2, ..Rect { x: area.x, ..inner } }, ">", theme::BAR.patch(theme::HEADING));
+        let (cursor, (top, _)) = (app.input.screen_cursor(), app.input.scroll_offset());
+        let row = (cursor.row as u16).saturating_sub(top).min(inner.height - 1);
+        let column = (cursor.col as u16).min(inner.width - 1);
+        frame.set_cursor_position(Position { x: inner.x + column, y: inner.y + row });
+    }
+}
+
+fn status(app: &App, frame: &mut Frame, area: Rect) {
+    let (left, style, right) = status_bar::words(app);
+    let rest = print_right(frame, inset(area), &right, theme::QUIET);
+    print(frame, rest, &left, style);
+}

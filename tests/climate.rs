@@ -1,0 +1,221 @@
+//! Climate: limits, vapour pressure against published values, staleness, targets, levels, signals.
+
+use std::time::{Duration, SystemTime};
+use tomato_assistant::climate::{
+    Level, Measure, NoData, Period, Quantity, Reading, ReadingError, Snapshot, Stage, Targets, assess, vpd,
+};
+
+const TARGETS: &str = include_str!("../data/targets.toml");
+
+fn noon() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+fn snapshot(readings: &[(Quantity, f32)]) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for &(quantity, value) in readings {
+        snapshot.set(quantity, Ok(Reading { value, at: noon() }));
+    }
+    snapshot
+}
+
+fn signals(readings: &[(Quantity, f32)], stage: Stage, period: Period) -> Vec<String> {
+    assess(&snapshot(readings), &Targets::parse(TARGETS).unwrap(), stage, period).signals()
+}
+
+/// 15.0 and 24.5 °C: example 3 of FAO 56. The others: vapour pressure of water, CRC Handbook of Chemistry and Physics.
+#[test]
+fn saturation_pressure_agrees_with_published_tables() {
+    for (celsius, kilopascal, tolerance) in [
+        (15.0, 1.705, 0.0005),
+        (24.5, 3.075, 0.0005),
+        (0.0, 0.6113, 0.002),
+        (10.0, 1.2282, 0.002),
+        (20.0, 2.3393, 0.003),
+        (30.0, 4.2470, 0.006),
+        (40.0, 7.3849, 0.011),
+    ] {
+        let computed = vpd::saturation_pressure(celsius);
+        assert!((computed - kilopascal).abs() <= tolerance, "{celsius} °C: {computed} instead of {kilopascal} kPa");
+    }
+}
+
+#[test]
+fn deficit_and_dew_point_agree_with_published_values() {
+    assert!((vpd::deficit(25.0, 60.0) - 1.27).abs() < 0.005);
+    assert_eq!(vpd::deficit(20.0, 100.0), 0.0);
+    // Psychrometric tables: 25 °C and 60 % -> 16.7 °C; 20 °C and 50 % -> 9.3 °C.
+    assert!((vpd::dew_point(25.0, 60.0).unwrap() - 16.7).abs() < 0.05);
+    assert!((vpd::dew_point(20.0, 50.0).unwrap() - 9.3).abs() < 0.05);
+    assert!((vpd::dew_point(18.0, 100.0).unwrap() - 18.0).abs() < 0.001);
+    assert_eq!(vpd::dew_point(18.0, 0.0), None);
+}
+
+#[test]
+fn what_cannot_be_true_never_becomes_a_number() {
+    for quantity in Quantity::ALL {
+        let limits = quantity.limits();
+        for value in [limits.min - 0.1, limits.max + 0.1, f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let snapshot = snapshot(&[(quantity, value)]);
+            assert!(matches!(snapshot.get(quantity), Err(NoData::Implausible(_))), "{} {value}", quantity.name());
+            assert_eq!(snapshot.last_good(quantity), None);
+        }
+        for value in [limits.min, limits.max] {
+            assert_eq!(snapshot(&[(quantity, value)]).value(quantity), Some(value));
+        }
+    }
+}
+
+#[test]
+fn readings_expire_and_keep_the_time_of_the_last_good_one() {
+    let max_age = Duration::from_secs(60);
+    let mut taken = snapshot(&[(Quantity::Ec, 3.0)]);
+    taken.expire(noon() + max_age, max_age);
+    assert_eq!(taken.value(Quantity::Ec), Some(3.0));
+    let later = noon() + Duration::from_secs(61);
+    taken.expire(later, max_age);
+    assert_eq!(taken.get(Quantity::Ec), &Err(NoData::Stale));
+    assert_eq!(taken.get(Quantity::Ph), &Err(NoData::NotConfigured));
+    assert_eq!(taken.age(Quantity::Ec, later), Some(Duration::from_secs(61)));
+}
+
+#[test]
+fn a_clock_set_back_does_not_keep_a_reading_alive() {
+    let mut taken = snapshot(&[(Quantity::Ec, 3.0)]);
+    taken.expire(noon() - Duration::from_secs(3600), Duration::from_secs(60));
+    assert_eq!(taken.get(Quantity::Ec), &Err(NoData::Stale));
+}
+
+#[test]
+fn assignments_are_read_or_refused_with_the_reason() {
+    let parse = Quantity::parse_assignment;
+    assert_eq!(parse("ec=6.2"), Ok((Quantity::Ec, 6.2)));
+    assert_eq!(parse(" air_temperature = -3.5 "), Ok((Quantity::AirTemperature, -3.5)));
+    assert_eq!(parse("ec 6.2"), Err(ReadingError::NoEquals("ec 6.2".into())));
+    assert_eq!(parse("EC=6.2"), Err(ReadingError::UnknownName("EC".into())));
+    assert_eq!(parse("vpd=1"), Err(ReadingError::UnknownName("vpd".into())));
+    assert_eq!(parse("ph=six"), Err(ReadingError::NotANumber(Quantity::Ph, "six".into())));
+    assert_eq!(parse("ph=NaN"), Err(ReadingError::NotANumber(Quantity::Ph, "NaN".into())));
+    assert_eq!(parse("ph=inf"), Err(ReadingError::NotANumber(Quantity::Ph, "inf".into())));
+    assert_eq!(parse("ph="), Err(ReadingError::NotANumber(Quantity::Ph, String::new())));
+    assert_eq!(parse("ph=15"), Err(ReadingError::OutOfRange(Quantity::Ph, 15.0)));
+    assert_eq!(parse("co2=1e30"), Err(ReadingError::OutOfRange(Quantity::Co2, 1e30)));
+}
+
+#[test]
+fn names_lead_back_to_their_quantity() {
+    for quantity in Quantity::ALL {
+        assert_eq!(Quantity::from_name(quantity.name()), Some(quantity));
+        // The names of the command line are those of serde, so of JSON.
+        assert_eq!(serde_json::to_value(quantity).unwrap(), quantity.name());
+    }
+    for stage in Stage::ALL {
+        assert_eq!(Stage::from_name(stage.name()), Some(stage));
+    }
+}
+
+#[test]
+fn every_target_has_a_source_that_can_be_looked_up() {
+    let targets = Targets::parse(TARGETS).unwrap();
+    for measure in Measure::all() {
+        assert!(targets.sources(measure).count() > 0, "{}", measure.name());
+        for source in targets.sources(measure) {
+            let consensus = source.publisher == "general agronomy consensus";
+            assert_eq!(source.url.is_none(), consensus, "{}", source.publisher);
+            assert!(source.url.iter().all(|url| url.starts_with("http")) && !source.says.is_empty());
+        }
+        for stage in Stage::ALL {
+            assert!(targets.range(measure, stage, Period::Day).is_some());
+        }
+    }
+    let light = Measure::Read(Quantity::LightPpfd);
+    assert_eq!(targets.range(light, Stage::Fruiting, Period::Night), None);
+}
+
+#[test]
+fn broken_targets_are_refused_with_the_key() {
+    let cases = [
+        ("[ec.always]", "[ec.allways]", "unknown field `allways`"),
+        ("[ec.always]", "[ec.day]\nripeness = [1, 2, 3, 4]", "unknown field `ripeness`"),
+        ("[ec.always]\nseedling   = [0.8, 1.2, 2.2, 3.0]", "[ec.always]", "missing field `seedling`"),
+        ("[0.8, 1.2, 2.2, 3.0]", "[0.8, 2.2, 1.2, 3.0]", "ec, seedling"),
+        ("[0.8, 1.2, 2.2, 3.0]", "[0.8, 1.2, 1.2, 3.0]", "ec, seedling"),
+        ("[0.8, 1.2, 2.2, 3.0]", "[0.8, nan, 2.2, 3.0]", "ec, seedling"),
+        ("[0.8, 1.2, 2.2, 3.0]", "[0.8, 1.2, 2.2, 30.0]", "0 to 20"),
+        ("[0.8, 1.2, 2.2, 3.0]", "[0.8, 1.2, 2.2]", "invalid length"),
+        (
+            "source = [\"cultilene\", \"grodan\", \"consensus\"]",
+            "source = [\"nobody\"]",
+            "substrate_moisture: `source`",
+        ),
+        ("[co2.day]", "[co2.night]", "duplicate key"),
+        ("[vpd.day]", "[vpd.always]", "vpd: give either"),
+    ];
+    for (from, to, words) in cases {
+        assert!(TARGETS.contains(from), "{from}");
+        let error = Targets::parse(&TARGETS.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(words), "{to}: {error}");
+    }
+}
+
+#[test]
+fn levels_change_at_the_bounds_and_a_bound_is_on_the_good_side() {
+    let range = Targets::parse(TARGETS).unwrap().range(Quantity::Ec.into(), Stage::Fruiting, Period::Day).unwrap();
+    let levels = [1.79, 1.8, 2.49, 2.5, 3.5, 3.51, 5.0, 5.01].map(|value| range.level(value));
+    use Level::*;
+    assert_eq!(levels, [VeryLow, Low, Low, Ok, Ok, High, High, VeryHigh]);
+}
+
+#[test]
+fn signals_name_what_is_out_of_range_most_serious_first() {
+    let fruiting = |readings: &[(Quantity, f32)], period| signals(readings, Stage::Fruiting, period);
+    assert_eq!(fruiting(&[(Quantity::Ec, 3.0), (Quantity::Ph, 6.0)], Period::Day), Vec::<String>::new());
+    assert_eq!(
+        fruiting(&[(Quantity::Ph, 6.8), (Quantity::Ec, 6.2), (Quantity::LightPpfd, 20.0)], Period::Day),
+        ["ec_high", "light_low", "ph_high"]
+    );
+    assert_eq!(
+        fruiting(&[(Quantity::AirTemperature, 17.0), (Quantity::RelativeHumidity, 96.0)], Period::Night),
+        ["rh_high", "rh_high_night", "vpd_low"]
+    );
+    assert_eq!(
+        fruiting(&[(Quantity::AirTemperature, 8.0)], Period::Day),
+        ["air_temperature_low", "air_temperature_low_day"]
+    );
+    assert!(fruiting(&[(Quantity::LightPpfd, 0.0)], Period::Night).is_empty());
+}
+
+#[test]
+fn the_same_reading_means_different_things_at_different_stages_and_times() {
+    assert_eq!(signals(&[(Quantity::Ec, 3.3)], Stage::Fruiting, Period::Day), Vec::<String>::new());
+    assert_eq!(signals(&[(Quantity::Ec, 3.3)], Stage::Seedling, Period::Day), ["ec_high"]);
+    let warm = [(Quantity::AirTemperature, 23.0)];
+    assert!(signals(&warm, Stage::Fruiting, Period::Day).is_empty());
+    assert_eq!(signals(&warm, Stage::Fruiting, Period::Night)[1], "air_temperature_high_night");
+}
+
+#[test]
+fn faults_are_not_signals_and_nothing_is_derived_from_them() {
+    let mut taken = snapshot(&[(Quantity::AirTemperature, 22.0), (Quantity::RelativeHumidity, 70.0)]);
+    let targets = Targets::parse(TARGETS).unwrap();
+    let good = assess(&taken, &targets, Stage::Fruiting, Period::Day);
+    assert!((good.get(Measure::Vpd).unwrap().value.clone().unwrap() - 0.79).abs() < 0.01);
+    assert!((good.dew_point.unwrap() - 16.3).abs() < 0.1);
+
+    taken.set(Quantity::RelativeHumidity, Ok(Reading { value: 119.0, at: noon() }));
+    let bad = assess(&taken, &targets, Stage::Fruiting, Period::Day);
+    assert_eq!(bad.get(Measure::Vpd), None);
+    assert_eq!(bad.dew_point, None);
+    assert_eq!(bad.get(Quantity::RelativeHumidity.into()).unwrap().level, Level::Fault);
+    assert_eq!(bad.get(Quantity::RelativeHumidity.into()).unwrap().at, Some(noon()));
+    assert_eq!(bad.get(Quantity::Ec.into()), None);
+    assert_eq!(bad.problems().len(), 1);
+    assert!(bad.signals().is_empty());
+}
+
+#[test]
+fn night_begins_when_it_is_dark_and_unknown_light_is_day() {
+    let period = |light| Period::of(&snapshot(&[(Quantity::LightPpfd, light)]));
+    assert_eq!((period(0.0), period(9.9), period(10.0)), (Period::Night, Period::Night, Period::Day));
+    assert_eq!(Period::of(&Snapshot::default()), Period::Day);
+}
