@@ -9,7 +9,10 @@ mod stages;
 
 mod bundle;
 mod climate;
+mod config;
+mod firmware;
 mod kernels;
 mod model;
 mod pipeline;
+mod sensors;
 mod tiny;
