@@ -4,6 +4,16 @@
 pub mod artifact;
 pub mod recipe;
 
+pub mod fetch;
+
+pub mod config_json;
+pub mod gguf_base;
+pub mod hf_folder;
+pub mod import;
+pub mod safetensors_file;
+pub mod size;
+pub mod tokenizer_json;
+
 pub mod checkpoint;
 pub mod metadata;
 pub mod pieces;

@@ -8,7 +8,7 @@ mod en;
 use std::time::Duration;
 
 use crate::{
-    climate::{NoData, Quantity},
+    climate::{Level, Measure, NoData, Quantity, Range},
     knowledge::Source,
     stats::Stats,
 };
@@ -23,6 +23,21 @@ pub enum Lang {
 }
 
 impl Lang {
+    /// All languages.
+    pub const ALL: [Lang; 1] = [Lang::En];
+
+    /// The name in the config and after `--lang`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lang::En => "en",
+        }
+    }
+
+    /// The language with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lang| lang.name() == name)
+    }
+
     /// The words for `msg` in this language.
     pub fn say(self, msg: &Msg) -> String {
         match self {
@@ -46,20 +61,46 @@ pub enum Msg<'a> {
     Bundle(&'a crate::bundle::BundleError),
     /// A reference was left out because the question was long.
     ReferencesDropped(usize),
-    /// Placeholder until more are needed.
-    Verbatim(&'a str),
+    /// Why a bundle that is whole cannot be answered from.
+    CannotOpen(&'a crate::answer::OpenError),
+    /// Why a question got no answer.
+    NoAnswer(&'a crate::answer::AnswerError),
+
+    // The greenhouse.
+    /// A judged reading or a fault, as a sentence; with the age of the number or of the last good one.
+    Assessed(&'a crate::climate::Assessed, Option<Duration>),
+    /// Nothing measures it, as a sentence.
+    NoProbe(crate::climate::Measure),
+    /// A `--reading` is refused.
+    ReadingError(&'a crate::climate::ReadingError),
+    /// The config is refused.
+    ConfigError(&'a crate::config::ConfigError),
+    /// A replay file is refused.
+    ReplayError(&'a crate::sensors::ReplayError),
 
     // The screen.
-    /// Short name of a quantity, for the readings strip.
-    ShortQuantity(Quantity),
+    /// Name of what is measured or derived.
+    Measure(Measure),
+    /// The same, short, for the readings strip.
+    ShortMeasure(Measure),
     /// A value with its unit.
-    Value(Quantity, f32),
+    Value(Measure, f32),
     /// A value with a unit short enough for the readings strip.
-    ShortValue(Quantity, f32),
+    ShortValue(Measure, f32),
+    /// How a value stands to its range.
+    Level(Level),
+    /// The same, short; empty when there is nothing to say.
+    ShortLevel(Level),
+    /// The ideal range.
+    Target(Measure, Range),
+    /// How many readings need a look.
+    Problems(usize),
     /// How long ago a reading was taken, short.
     Age(Duration),
     /// How long ago a reading was taken, as a sentence.
     Measured(Duration),
+    /// How long ago there was last a good reading, as a sentence.
+    LastGood(Duration),
     /// Why there is no reading, short.
     NoData(&'a NoData),
     /// What to do about it.
@@ -104,7 +145,9 @@ pub enum Msg<'a> {
     FirstWords(Duration),
     /// What the last answer cost.
     Cost(&'a Stats),
-    /// The question waits for the answerer.
+    /// The question waits until the bundle is open.
+    QueuedLoading,
+    /// The question waits until the one before has stopped.
     Queued,
     /// Heading: the curated entry can be read while waiting.
     ReadMeanwhile,
@@ -112,8 +155,10 @@ pub enum Msg<'a> {
     ReadingPage,
     /// The answer is the curated entry, not the model's words.
     Fallback,
-    /// The question is not about tomatoes.
+    /// Heading: the question is not about tomatoes.
     Declined,
+    /// In place of an answer to a question that is not about tomatoes.
+    Refusal,
     /// The answer was stopped.
     Stopped,
     /// Heading above what the readings say.
