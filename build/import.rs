@@ -3,16 +3,26 @@
 //! Turns a GGUF or a Hugging Face folder of a Gemma 3 text model into `config.json`, `model.safetensors` (f32) and
 //! `tokenizer.json`. Streams: a few rows are in memory at a time. Does NOT know where the base came from.
 
+use super::artifact::{Origin, Stage};
+use super::base::KnownBase;
 use super::config_json::Config;
 use super::gguf_base::GgufBase;
 use super::hf_folder::HfFolder;
 use super::safetensors_file::Writer;
 use super::{size, tokenizer_json};
 use indicatif::ProgressBar;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+/// This stage.
+pub const STAGE: Stage = Stage { number: 1, name: "import", revision: 1 };
+
+/// What this stage's folder is made from.
+pub fn origin(base: &KnownBase) -> Origin {
+    Origin::new(&STAGE, &(), BTreeMap::from([(base.name.clone(), base.sha256.clone())]))
+}
 
 /// Numbers held in memory at a time: 16 MiB as f32.
 const PIECE: usize = 1 << 22;

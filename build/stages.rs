@@ -4,6 +4,7 @@
 pub mod artifact;
 pub mod recipe;
 
+pub mod base;
 pub mod fetch;
 
 pub mod config_json;
@@ -14,10 +15,10 @@ pub mod safetensors_file;
 pub mod size;
 pub mod tokenizer_json;
 
-pub mod checkpoint;
 pub mod metadata;
 pub mod pieces;
 pub mod quantize;
 
 pub mod bundle;
 pub mod quickstart;
+pub mod show;
