@@ -224,6 +224,7 @@ fn loops(ids: &[u32]) -> bool {
 
 /// Bytes at the end of `text` that could be the beginning of a stop text.
 fn held_back(text: &str, stops: &[String]) -> usize {
-    let partial = |stop: &String| (1..stop.len()).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n]));
+    let partial =
+        |stop: &String| (1..stop.len()).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n]));
     stops.iter().filter_map(partial).max().unwrap_or(0)
 }
