@@ -1,17 +1,13 @@
 //! Which base model a run starts from: the default one, a GGUF file or a Hugging Face folder.
 //!
-//! Turns what the user gave into a path, a name and a hash. Does NOT open the model.
+//! Turns what the user gave into a path, its content's hashes and what the manifest says of it. Does NOT open the model.
 
 use indicatif::ProgressBar;
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
-use tomato_assistant::bundle::{sha256, sha256_file};
+use std::path::Path;
+use tomato_assistant::bundle::sha256;
 
 use super::{
-    artifact::{ArtifactError, at},
+    artifact::Origin,
     fetch::{self, FetchError},
     import::{Base, ImportError},
 };
@@ -22,23 +18,20 @@ pub enum BaseError {
     /// The default one could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// There is nothing at the given path.
+    /// There is none at the given path.
     #[error(transparent)]
     Path(#[from] ImportError),
-    /// It cannot be read.
-    #[error(transparent)]
-    Read(#[from] ArtifactError),
 }
 
-/// A base model and what the manifest will say of it.
+/// A base model that is there.
 #[derive(Clone, Debug)]
 pub struct KnownBase {
     /// Where it is.
     pub base: Base,
+    /// What the import stage's folder is made from.
+    pub origin: Origin,
     /// Name of the file or folder, without `.gguf`.
     pub name: String,
-    /// SHA-256 of the file; of a folder, that of the list of its files' hashes.
-    pub sha256: String,
 }
 
 /// The base model at `given`, or the default one, fetched into the user's cache if it is not there.
@@ -51,28 +44,23 @@ pub fn locate(given: Option<&Path>, progress: &ProgressBar) -> Result<KnownBase,
         None => fetch::base_model(&fetch::default_cache()?, progress)?,
     };
     let base = Base::from_path(&path)?;
-    let sha256 = match &base {
-        Base::Gguf(file) => sha256_file(file).map_err(at(file))?,
-        Base::Folder(folder) => sha256(list(folder)?.as_bytes()),
-    };
+    let origin = base.origin()?;
     // `--base .` has no name of its own.
     let named = path.canonicalize().unwrap_or(path);
     let name = match base {
         Base::Gguf(_) => named.file_stem(),
         Base::Folder(_) => named.file_name(),
     };
-    Ok(KnownBase { base, name: name.unwrap_or_default().to_string_lossy().into_owned(), sha256 })
+    Ok(KnownBase { base, origin, name: name.unwrap_or_default().to_string_lossy().into_owned() })
 }
 
-/// `hash  name` of every file that a model can be made of, one a line, by name.
-fn list(folder: &Path) -> Result<String, ArtifactError> {
-    let mut hashes = BTreeMap::new();
-    for entry in fs::read_dir(folder).map_err(at(folder))? {
-        let path: PathBuf = entry.map_err(at(folder))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_file() && (name.ends_with(".json") || name.ends_with(".safetensors")) {
-            hashes.insert(name, sha256_file(&path).map_err(at(&path))?);
+/// One hash for the manifest: that of the GGUF file, or of a folder's list `hash  name`, one file a line.
+pub fn content_sha256(origin: &Origin) -> String {
+    match origin.inputs.get("gguf") {
+        Some(hash) => hash.clone(),
+        None => {
+            let list: String = origin.inputs.iter().map(|(name, hash)| format!("{hash}  {name}\n")).collect();
+            sha256(list.as_bytes())
         }
     }
-    Ok(hashes.iter().map(|(name, hash)| format!("{hash}  {name}\n")).collect())
 }

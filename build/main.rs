@@ -12,11 +12,11 @@ use stages::{
     artifact::{Artifact, ArtifactError, Artifacts, Stage, at},
     base::{self, BaseError},
     bundle::{self, AssembleError, Sources},
-    import::{self, ImportError},
+    import::{self, ImportError, Imported},
     quantize::{self, QuantizeError},
     quickstart,
     recipe::{Recipe, RecipeError},
-    show,
+    show, size,
 };
 use std::{
     env,
@@ -161,8 +161,10 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
     let base = base::locate(choices.base.as_deref(), &progress)?;
     progress.finish_and_clear();
 
-    let checkpoint = artifacts.produce(&import::STAGE, import::origin(&base), |out| {
-        import::run(&base.base, out, &bar("import")).map(drop).map_err(Failure::from)
+    let checkpoint = artifacts.produce(&import::STAGE, base.origin.clone(), |out| {
+        let imported = import::run(&base.base, out, &bar("import"))?;
+        describe(&imported);
+        Ok::<(), Failure>(())
     })?;
     report(&import::STAGE, &checkpoint);
     if until == Some(Name::Import) {
@@ -178,7 +180,7 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
     }
 
     let provenance = Provenance {
-        base_model_sha256: base.sha256,
+        base_model_sha256: base::content_sha256(&base.origin),
         base_model_name: base.name,
         recipe_sha256: recipe.sha256,
         tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -217,6 +219,19 @@ fn start_log(path: &Path) -> Result<(), ArtifactError> {
     // Fails when there is a logger already, which this program does not have.
     let _ = simplelog::WriteLogger::init(log::LevelFilter::Info, simplelog::Config::default(), file);
     Ok(())
+}
+
+fn describe(imported: &Imported) {
+    let Imported { config, parameters, bytes, golden_texts } = imported;
+    let line = format!(
+        "{:.1} M parameters in {} layers, {:.2} MiB as f32 ({bytes} bytes with header); {golden_texts} texts give the \
+         token ids of two other tokenizers",
+        *parameters as f64 / 1e6,
+        config.num_hidden_layers,
+        size::mebibytes_f32(config)
+    );
+    log::info!("{line}");
+    eprintln!("{line}");
 }
 
 fn report(stage: &Stage, artifact: &Artifact) {

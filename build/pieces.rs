@@ -8,7 +8,7 @@ use candle_core::quantized::gguf_file::Value;
 use serde::Deserialize;
 use std::{collections::HashMap, fs, path::Path};
 
-use super::import::ImportError;
+use super::{checkpoint::TOKENIZER, import::ImportError};
 
 const NORMAL: i32 = 1;
 const CONTROL: i32 = 3;
@@ -67,7 +67,7 @@ impl Pieces {
     /// # Errors
     /// [`ImportError`]: not a byte-pair tokenizer, or it has more pieces than the table has rows.
     pub fn read(folder: &Path, rows: usize) -> Result<Pieces, ImportError> {
-        let path = folder.join("tokenizer.json");
+        let path = folder.join(TOKENIZER);
         let bytes = fs::read(&path).map_err(|error| ImportError::io(&path, error))?;
         let file =
             serde_json::from_slice(&bytes).map_err(|error| ImportError::Damaged { path, reason: error.to_string() })?;

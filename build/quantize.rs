@@ -21,6 +21,7 @@ use tomato_assistant::{
 
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
+    checkpoint::{CONFIG, TENSORS},
     config_json::Config,
     import::ImportError,
     metadata,
@@ -78,8 +79,8 @@ pub fn origin(table: &recipe::Quantize, checkpoint: &Artifact) -> Origin {
 /// # Errors
 /// [`QuantizeError`].
 pub fn run(table: &recipe::Quantize, checkpoint: &Path, out: &Path, bar: &ProgressBar) -> Result<(), QuantizeError> {
-    let config = Config::read(&checkpoint.join("config.json"))?;
-    let mut tensors = Reader::open(&checkpoint.join("model.safetensors"))?;
+    let config = Config::read(&checkpoint.join(CONFIG))?;
+    let mut tensors = Reader::open(&checkpoint.join(TENSORS))?;
     let metadata = metadata::gguf(&config, table.ffn, checkpoint)?;
     let path = out.join(MODEL);
     let write_error = |source| QuantizeError::Write { path: path.clone(), source };

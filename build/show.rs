@@ -3,11 +3,12 @@
 //! Turns the stages' records and a recipe into text. Fetches nothing, writes nothing. Takes the base model to be the one
 //! of the last run.
 
-use std::{fmt::Write, path::Path};
-use tomato_assistant::bundle::Provenance;
+use std::{fmt::Write, fs, path::Path};
+use tomato_assistant::bundle::{MANIFEST, Manifest, Provenance};
 
 use super::{
     artifact::{Artifact, Origin, Stage, finished},
+    base,
     bundle::{self, AssembleError, Sources},
     import, quantize,
     recipe::Recipe,
@@ -22,22 +23,35 @@ pub fn table(folder: &Path, recipe: &Recipe, root: &Path) -> Result<String, Asse
     let mut text = format!("{:<12} {:<12} {:>9} {:>9}\n", "stage", "state", "MB", "seconds");
 
     let checkpoint = finished(folder, &import::STAGE);
-    let base = checkpoint.as_ref().and_then(|made| made.record.origin.inputs.clone().pop_first());
-    let origin = base.clone().map(|base| Origin::new(&import::STAGE, &(), [base].into()));
+    // The base itself is not looked at: that could mean fetching it.
+    let origin = checkpoint.as_ref().map(|made| Origin::new(&import::STAGE, &(), made.record.origin.inputs.clone()));
     let mut current = line(&mut text, &import::STAGE, &checkpoint, origin, true);
 
     let model = finished(folder, &quantize::STAGE);
-    let origin = checkpoint.map(|checkpoint| quantize::origin(&recipe.tables.quantize, &checkpoint));
+    let origin = checkpoint.as_ref().map(|checkpoint| quantize::origin(&recipe.tables.quantize, checkpoint));
     current = line(&mut text, &quantize::STAGE, &model, origin, current);
 
     let built = finished(folder, &bundle::STAGE);
-    let origin = model.zip(base).map(|(model, (base_model_name, base_model_sha256))| {
-        let (recipe_sha256, tool_version) = (recipe.sha256.clone(), env!("CARGO_PKG_VERSION").into());
-        let provenance = Provenance { base_model_sha256, base_model_name, recipe_sha256, tool_version };
-        bundle::origin(&recipe.tables.bundle, &provenance, &model, &sources)
-    });
+    let parts = (&checkpoint, &model, built.as_ref().and_then(|built| base_name(&built.dir)));
+    let origin = if let (Some(checkpoint), Some(model), Some(base_model_name)) = parts {
+        let provenance = Provenance {
+            base_model_sha256: base::content_sha256(&checkpoint.record.origin),
+            base_model_name,
+            recipe_sha256: recipe.sha256.clone(),
+            tool_version: env!("CARGO_PKG_VERSION").into(),
+        };
+        Some(bundle::origin(&recipe.tables.bundle, &provenance, model, &sources))
+    } else {
+        None
+    };
     line(&mut text, &bundle::STAGE, &built, origin, current);
     Ok(text)
+}
+
+/// What the bundle in `dir` calls its base model.
+fn base_name(dir: &Path) -> Option<String> {
+    let manifest: Manifest = serde_json::from_slice(&fs::read(dir.join(MANIFEST)).ok()?).ok()?;
+    Some(manifest.provenance.base_model_name)
 }
 
 /// Adds a stage's line. Whether it is up to date, which it cannot be when an earlier one is not.

@@ -15,6 +15,7 @@ pub mod safetensors_file;
 pub mod size;
 pub mod tokenizer_json;
 
+pub mod checkpoint;
 pub mod metadata;
 pub mod pieces;
 pub mod quantize;

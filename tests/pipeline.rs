@@ -4,9 +4,7 @@ use crate::stages::{
     artifact::{Artifact, ArtifactError, Artifacts, Origin, Stage, finished},
     base, bundle,
     bundle::AssembleError,
-    import,
-    import::Base,
-    quantize,
+    import, quantize,
     recipe::{BlockFormat, Quantize, Recipe},
     show,
 };
@@ -336,8 +334,8 @@ fn the_table_shows_what_would_be_made_again() {
     // Made without an import stage, so nothing that follows can be known to be up to date.
     assert_eq!(states(GOOD), ["missing", "out of date", "out of date"]);
     let artifacts = Artifacts::open(pipeline.path()).unwrap();
-    let base = base::KnownBase { base: Base::Folder(TINY.into()), name: "tiny".into(), sha256: "a".repeat(64) };
-    let checkpoint = artifacts.produce(&import::STAGE, import::origin(&base), |out| {
+    let base = base::locate(Some(Path::new(TINY)), &ProgressBar::hidden()).unwrap();
+    let checkpoint = artifacts.produce(&import::STAGE, base.origin, |out| {
         import::run(&base.base, out, &ProgressBar::hidden()).map(drop).map_err(|error| panic!("{error}"))
     });
     let checkpoint: Artifact = checkpoint.unwrap_or_else(|error: ArtifactError| panic!("{error}"));
@@ -355,7 +353,7 @@ fn the_table_shows_what_would_be_made_again() {
 fn a_base_is_known_by_its_content() {
     let progress = ProgressBar::hidden();
     let (first, second) = (copy_of_tiny(), copy_of_tiny());
-    let hash = |path: &Path| base::locate(Some(path), &progress).unwrap().sha256;
+    let hash = |path: &Path| base::content_sha256(&base::locate(Some(path), &progress).unwrap().origin);
     assert_eq!(hash(first.path()), hash(second.path()));
     fs::write(second.path().join("README.md"), "no part of the model").unwrap();
     assert_eq!(hash(first.path()), hash(second.path()));
@@ -365,9 +363,9 @@ fn a_base_is_known_by_its_content() {
     fs::write(&file, "abc").unwrap();
     let known = base::locate(Some(&file), &progress).unwrap();
     assert_eq!(known.name, "my-model");
-    assert_eq!(known.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(base::content_sha256(&known.origin), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     let message = base::locate(Some(&first.path().join("nothing")), &progress).unwrap_err().to_string();
-    assert!(message.contains("nothing") && message.contains("Check the path"), "{message}");
+    assert!(message.contains("nothing") && message.contains("Give a .gguf file"), "{message}");
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod stages;
 
 mod bundle;
 mod climate;
+mod fetch;
+mod import;
 mod kernels;
 mod model;
 mod pipeline;
