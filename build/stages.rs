@@ -4,6 +4,17 @@
 pub mod artifact;
 pub mod recipe;
 
+pub mod base;
+pub mod fetch;
+
+pub mod config_json;
+pub mod gguf_base;
+pub mod hf_folder;
+pub mod import;
+pub mod safetensors_file;
+pub mod size;
+pub mod tokenizer_json;
+
 pub mod checkpoint;
 pub mod metadata;
 pub mod pieces;
@@ -11,3 +22,4 @@ pub mod quantize;
 
 pub mod bundle;
 pub mod quickstart;
+pub mod show;

@@ -9,9 +9,16 @@ mod stages;
 
 mod bundle;
 mod climate;
+mod config;
+mod cross;
+mod fetch;
+mod firmware;
+mod import;
 mod kernels;
 mod model;
 mod pipeline;
+mod program;
+mod sensors;
 mod terminal;
 mod tiny;
 mod tui;

@@ -1,7 +1,10 @@
-//! English. The only file with English words for growers.
+//! English. The only file with English words for growers, but for `en/climate.rs`.
+
+mod climate;
 
 use super::Msg;
 use crate::{
+    answer::{AnswerError, LONGEST_QUESTION, OpenError},
     bundle::BundleError,
     climate::{Level, Measure, NoData, Quantity},
     knowledge::Category,
@@ -33,7 +36,27 @@ pub fn say(msg: &Msg) -> String {
         Msg::Bundle(error) => bundle(error),
         Msg::EmptyQuestion => "Please type a question first.".into(),
         Msg::ReferencesDropped(count) => format!("({count} reference(s) left out: the question is very long.)"),
-        Msg::Verbatim(words) => (*words).into(),
+        Msg::BundleUnusable => "The bundle holds something that this version cannot read. Please install a bundle made for \
+                                this version. Details are in the log."
+            .into(),
+        Msg::CannotOpen(error) => cannot_open(error),
+        Msg::NoAnswer(error) => match error {
+            AnswerError::Empty => "Please type a question first.".into(),
+            AnswerError::TooLong(length) => format!(
+                "The question is too long: {length} characters, and {LONGEST_QUESTION} is the limit. Please shorten it."
+            ),
+            AnswerError::Engine(_) => {
+                "The question could not be answered. Please ask it again in fewer words; if that does not help, restart \
+                 the assistant. Details are in the log."
+                    .into()
+            }
+        },
+
+        Msg::Assessed(item, age) => climate::assessed(item, *age),
+        Msg::NoProbe(measure) => climate::no_probe(*measure),
+        Msg::ReadingError(error) => climate::reading_error(error),
+        Msg::ConfigError(error) => climate::config_error(error),
+        Msg::ReplayError(error) => climate::replay_error(error),
 
         Msg::Measure(Measure::Vpd) => "vapour pressure deficit (VPD)".into(),
         Msg::Measure(Measure::Read(quantity)) => say(&Msg::Quantity(*quantity)),
@@ -138,8 +161,17 @@ pub fn say(msg: &Msg) -> String {
         Msg::ReadingPage => "Reading the references and your greenhouse's readings...".into(),
         Msg::Fallback => "This is the reviewed entry itself: the model's own words were not good enough.".into(),
         Msg::Declined => "This is not about growing tomatoes in a greenhouse.".into(),
+        Msg::Refusal => "I can only help with growing tomatoes in a greenhouse: diseases and pests, climate, nutrition and \
+                         watering, sensors, and finding the cause of a problem. I found nothing reviewed on this question. \
+                         Please ask it in other words, or ask your adviser."
+            .into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),
+        Msg::Rests => "Based on these reviewed entries:".into(),
+        Msg::BadLine(reason) => format!(
+            "This line cannot be read ({reason}). A line is {{\"id\": ..., \"question\": \"...\"}} with, if wanted, \
+             \"category\", \"lang\" and \"readings\": {{\"ec\": 2.5}}."
+        ),
         Msg::ReferencesHeading => "Based on these reviewed entries (tap to read)".into(),
         Msg::CuratedEntry => "Reviewed entry".into(),
         Msg::SourcesHeading => "Sources".into(),
@@ -193,4 +225,41 @@ fn bundle(error: &BundleError) -> String {
              assistant.toml, or set the variable HOME."
             .into(),
     }
+}
+
+/// A bundle passed its checks but holds something this version cannot use.
+fn cannot_open(error: &OpenError) -> String {
+    let part = match error {
+        OpenError::Read { .. } => "a file that cannot be read",
+        OpenError::Knowledge(_) => "questions and answers that this version cannot read",
+        OpenError::Targets(_) => "target ranges that this version cannot read",
+        OpenError::Engine(_) => "a language model that this version cannot run",
+    };
+    format!("The bundle holds {part}. Please install a bundle made for this version. ({error})")
+}
+
+/// The measures that `question` names; all of them when it asks about sensors or readings as such.
+pub fn measures_named(question: &str) -> Vec<Measure> {
+    let question = question.to_lowercase();
+    let words: Vec<&str> = question.split(|letter: char| !letter.is_alphanumeric()).collect();
+    let names = |any: &[&str]| any.iter().any(|name| words.contains(name));
+    if names(&["sensor", "sensors", "reading", "readings", "measurements"]) {
+        return Measure::all().collect();
+    }
+    let named = |measure: &Measure| match measure {
+        Measure::Vpd => names(&["vpd", "deficit"]),
+        Measure::Read(Quantity::AirTemperature) => {
+            names(&["temperature", "temperatures", "hot", "cold", "heat", "warm"])
+        }
+        Measure::Read(Quantity::RelativeHumidity) => names(&["humidity", "humid", "rh"]),
+        Measure::Read(Quantity::Co2) => names(&["co2", "carbon"]),
+        Measure::Read(Quantity::LightPpfd) => names(&["light", "ppfd", "par"]),
+        Measure::Read(Quantity::RootTemperature) => {
+            names(&["root", "roots"]) && names(&["temperature", "cold", "warm"])
+        }
+        Measure::Read(Quantity::Ph) => names(&["ph", "acid", "acidity"]),
+        Measure::Read(Quantity::Ec) => names(&["ec", "conductivity", "salt", "salts", "salinity"]),
+        Measure::Read(Quantity::SubstrateMoisture) => names(&["moisture", "dry", "wet"]),
+    };
+    Measure::all().filter(named).collect()
 }

@@ -23,10 +23,32 @@ pub enum Lang {
 }
 
 impl Lang {
+    /// All languages.
+    pub const ALL: [Lang; 1] = [Lang::En];
+
+    /// The name in the config and after `--lang`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lang::En => "en",
+        }
+    }
+
+    /// The language with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lang| lang.name() == name)
+    }
+
     /// The words for `msg` in this language.
     pub fn say(self, msg: &Msg) -> String {
         match self {
             Lang::En => en::say(msg),
+        }
+    }
+
+    /// The measures that `question` names in this language; all of them when it asks about sensors as such.
+    pub fn measures_named(self, question: &str) -> Vec<Measure> {
+        match self {
+            Lang::En => en::measures_named(question),
         }
     }
 }
@@ -46,8 +68,24 @@ pub enum Msg<'a> {
     Bundle(&'a crate::bundle::BundleError),
     /// A reference was left out because the question was long.
     ReferencesDropped(usize),
-    /// Placeholder until more are needed.
-    Verbatim(&'a str),
+    /// A bundle that is whole cannot be used; the log says why.
+    BundleUnusable,
+    /// Why a bundle that is whole cannot be answered from.
+    CannotOpen(&'a crate::answer::OpenError),
+    /// Why a question got no answer.
+    NoAnswer(&'a crate::answer::AnswerError),
+
+    // The greenhouse.
+    /// A judged reading or a fault, as a sentence; with the age of the number or of the last good one.
+    Assessed(&'a crate::climate::Assessed, Option<Duration>),
+    /// Nothing measures it, as a sentence.
+    NoProbe(crate::climate::Measure),
+    /// A `--reading` is refused.
+    ReadingError(&'a crate::climate::ReadingError),
+    /// The config is refused.
+    ConfigError(&'a crate::config::ConfigError),
+    /// A replay file is refused.
+    ReplayError(&'a crate::sensors::ReplayError),
 
     // The screen.
     /// Name of what is measured or derived.
@@ -126,12 +164,18 @@ pub enum Msg<'a> {
     ReadingPage,
     /// The answer is the curated entry, not the model's words.
     Fallback,
-    /// The question is not about tomatoes.
+    /// Heading: the question is not about tomatoes.
     Declined,
+    /// In place of an answer to a question that is not about tomatoes.
+    Refusal,
     /// The answer was stopped.
     Stopped,
     /// Heading above what the readings say.
     ReadingsHeading,
+    /// Heading above the references where they cannot be tapped.
+    Rests,
+    /// A line of a batch file is not what it should be; the parser's words.
+    BadLine(&'a str),
     /// Heading above the references.
     ReferencesHeading,
     /// Heading of a curated entry.

@@ -20,7 +20,6 @@ use crate::{
 };
 
 /// Longest question that can be typed or pasted, in characters: about as much as fits into the prompt.
-pub const LONGEST_QUESTION: usize = 2000;
 
 /// Everything that can happen to the screen.
 #[derive(Debug)]

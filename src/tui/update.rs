@@ -5,10 +5,15 @@
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    app::{Action, App, Engine, Event, Exchange, LONGEST_QUESTION, Page, Phase, Target},
+    app::{Action, App, Engine, Event, Exchange, Page, Phase, Target},
     keys, pointer,
 };
-use crate::{answer::Question, knowledge::Category, text::Msg, worker};
+use crate::{
+    answer::{LONGEST_QUESTION, Question},
+    knowledge::Category,
+    text::Msg,
+    worker,
+};
 
 /// Applies one event.
 pub fn update(app: &mut App, event: Event) -> Option<Action> {
