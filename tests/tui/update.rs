@@ -2,8 +2,9 @@
 
 use crossterm::event::{KeyCode, MouseButton, MouseEventKind};
 use tomato_assistant::{
+    answer::LONGEST_QUESTION,
     knowledge::Category,
-    tui::app::{Action, Event, LONGEST_QUESTION, Page, Target},
+    tui::app::{Action, Event, Page, Target},
     worker,
 };
 
