@@ -19,4 +19,7 @@ mod model;
 mod pipeline;
 mod program;
 mod sensors;
+mod terminal;
 mod tiny;
+mod tui;
+mod worker;

@@ -92,22 +92,19 @@ impl Layout {
     fn tiles(&mut self) {
         let targets: Vec<Target> = Category::ALL.into_iter().map(Target::Category).chain([Target::Readings]).collect();
         let rows_of = |columns: usize| targets.len().div_ceil(columns) as u16;
-        let enough = |columns: &usize| self.body.height / rows_of(*columns) >= 4;
-        self.columns = [2, 3].into_iter().find(enough).unwrap_or(3);
-        if self.body.height >= 6 * rows_of(1) {
-            self.columns = 1;
-        }
-        let height = (self.body.height / rows_of(self.columns)).clamp(1, 7);
-        let width = self.body.width / self.columns as u16;
-        // One row and two columns stay dark between tiles, if that leaves three rows.
-        let gap = u16::from(height > 3);
+        // Each row of tiles takes its rows and a dark one below, but for the last.
+        let tall = |columns: usize| (self.body.height + 1) / rows_of(columns) - 1;
+        self.columns =
+            if tall(1) >= 5 { 1 } else { [2, 3].into_iter().find(|columns| tall(*columns) >= 3).unwrap_or(3) };
+        let (height, width) = (tall(self.columns).clamp(1, 6), self.body.width / self.columns as u16);
+        let spare = self.body.height.saturating_sub(rows_of(self.columns) * (height + 1) - 1);
         for (index, target) in targets.into_iter().enumerate() {
             let (row, column) = ((index / self.columns) as u16, (index % self.columns) as u16);
             let tile = Rect {
                 x: self.body.x + column * width + 1,
-                y: self.body.y + row * height + gap,
+                y: self.body.y + spare.min(1) + row * (height + 1),
                 width: width - 2,
-                height: height - gap,
+                height,
             };
             self.buttons.push((tile.intersection(self.body), target));
         }

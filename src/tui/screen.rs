@@ -58,8 +58,9 @@ impl Screen {
             event::EnableMouseCapture,
             event::EnableBracketedPaste,
             cursor::Hide,
+            // Not `Terminal::clear`: that asks the terminal where its cursor is and fails where nobody answers.
+            terminal::Clear(terminal::ClearType::All),
         )?;
-        screen.terminal.clear()?;
         Ok(screen)
     }
 

@@ -143,8 +143,11 @@ fn draw_button(app: &App, frame: &mut Frame, area: Rect, target: Target) {
     };
     let words = if focused { format!("> {words} <") } else { words };
     let quiet = if pressed || focused { Style::new() } else { theme::QUIET };
-    let lines = [(words.as_str(), theme::BOLD), (below.as_str(), quiet)];
-    button::draw(frame, area, style, if below.is_empty() { &lines[..1] } else { &lines });
+    let mut lines: Vec<_> = wrap(&words, usize::from(area.width)).into_iter().map(|line| (line, theme::BOLD)).collect();
+    if !below.is_empty() {
+        lines.push((below, quiet));
+    }
+    button::draw(frame, area, style, &lines);
 }
 
 fn input(app: &App, frame: &mut Frame, area: Rect) {

@@ -5,7 +5,7 @@ use ratatui::{Frame, layout::Rect, style::Style, widgets::Block};
 use super::wrap::{cells, fit};
 
 /// Draws `lines` centred in `area`; each has its own style on top of `style`. Lines that do not fit are left out.
-pub fn draw(frame: &mut Frame, area: Rect, style: Style, lines: &[(&str, Style)]) {
+pub fn draw(frame: &mut Frame, area: Rect, style: Style, lines: &[(String, Style)]) {
     frame.render_widget(Block::new().style(style), area);
     let shown = lines.len().min(usize::from(area.height));
     let top = area.y + (area.height - shown as u16) / 2;

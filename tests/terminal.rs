@@ -1,0 +1,192 @@
+//! The terminal is given back on every way out. A real pseudo-terminal, and in it this very test program in a child's
+//! role, which runs the app with an answerer that never comes.
+
+use std::{
+    cell::Cell,
+    io::{Read, Write},
+    num::NonZeroU16,
+    ops::ControlFlow,
+    process::Command,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use tomato_assistant::{
+    answer::{Answer, Question},
+    climate::{Period, Snapshot, Stage, Targets, assess},
+    text::Lang,
+    tui,
+    worker::{Answers, Worker},
+};
+use vt100::{MouseProtocolMode, Parser, Screen};
+
+/// Set in the child: which way out it takes.
+const ROLE: &str = "TERMINAL_TEST_ROLE";
+/// A bound instead of waiting for ever when something is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Panics when asked anything.
+struct Panics;
+
+impl Answers for Panics {
+    fn answer(&mut self, _: &Question, _: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Answer, String> {
+        panic!("the answerer panics")
+    }
+}
+
+/// The child's role; without the variable it is no test at all.
+#[test]
+fn child() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let targets = Targets::parse(include_str!("../data/targets.toml")).unwrap();
+    let looks = Cell::new(0);
+    let greenhouse = || {
+        looks.set(looks.get() + 1);
+        assert!(role != "panic" || looks.get() < 4, "the drawing thread panics");
+        let snapshot = Snapshot::default();
+        (snapshot.clone(), assess(&snapshot, &targets, Stage::Fruiting, Period::Day))
+    };
+    let worker = Worker::start(Lang::En, || Ok(Panics));
+    tui::run(worker, Vec::new(), greenhouse, Lang::En).unwrap();
+    println!("left in peace");
+}
+
+/// The child in its terminal.
+struct Window {
+    master: Box<dyn MasterPty>,
+    keyboard: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    parser: Arc<Mutex<Parser>>,
+    /// The line discipline before anything ran.
+    before: String,
+}
+
+impl Window {
+    fn open(role: &str, cols: u16, rows: u16) -> Self {
+        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        command.args(["terminal::child", "--exact", "--nocapture"]);
+        command.env(ROLE, role);
+        command.env("TERM", "xterm-256color");
+        let before = discipline(&*pair.master);
+        let child = pair.slave.spawn_command(command).unwrap();
+        let cells = |n| NonZeroU16::new(n).unwrap();
+        let parser = Arc::new(Mutex::new(Parser::new(cells(rows), cells(cols), 0)));
+        let (mut reader, shared) = (pair.master.try_clone_reader().unwrap(), Arc::clone(&parser));
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                shared.lock().unwrap().process(&buffer[..count]);
+            }
+        });
+        // The slave stays open here: the line discipline can still be read after the child's end.
+        std::mem::forget(pair.slave);
+        let keyboard = pair.master.take_writer().unwrap();
+        Self { master: pair.master, keyboard, child, parser, before }
+    }
+
+    /// Waits until the screen is as wanted.
+    fn wait(&self, what: &str, wanted: impl Fn(&Screen) -> bool) {
+        let start = Instant::now();
+        while !wanted(self.parser.lock().unwrap().screen()) {
+            let screen = self.parser.lock().unwrap().screen().contents();
+            assert!(start.elapsed() < PATIENCE, "waited for {what}; the screen says:\n{screen}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn wait_for(&self, words: &str) {
+        self.wait(words, |screen| screen.contents().contains(words));
+    }
+
+    /// Waits for the app and checks that it did take the terminal: else nothing would be tested.
+    fn taken(self) -> Self {
+        self.wait_for("All readings");
+        let parser = self.parser.lock().unwrap();
+        let screen = parser.screen();
+        assert!(screen.alternate_screen() && screen.hide_cursor() && screen.bracketed_paste());
+        assert_ne!(screen.mouse_protocol_mode(), MouseProtocolMode::None);
+        assert_ne!(discipline(&*self.master), self.before, "raw mode");
+        drop(parser);
+        self
+    }
+
+    fn type_keys(&mut self, keys: &[u8]) {
+        self.keyboard.write_all(keys).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    /// Waits for the child's end and checks that everything is as it was, and that the screen now says `words`.
+    fn given_back(mut self, words: &str) {
+        self.child.wait().unwrap();
+        self.wait_for(words);
+        let parser = self.parser.lock().unwrap();
+        let screen = parser.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste());
+        assert_eq!(screen.mouse_protocol_mode(), MouseProtocolMode::None);
+        assert_eq!(discipline(&*self.master), self.before);
+    }
+}
+
+/// Raw mode or not, in a form that can be compared.
+fn discipline(master: &dyn MasterPty) -> String {
+    format!("{:?}", master.get_termios().unwrap())
+}
+
+#[test]
+fn ctrl_c_gives_the_terminal_back() {
+    let mut window = Window::open("quit", 72, 21).taken();
+    window.type_keys(b"\x03");
+    window.given_back("left in peace");
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_is_told() {
+    Window::open("panic", 72, 21).taken().given_back("the drawing thread panics");
+}
+
+#[test]
+fn signals_give_the_terminal_back() {
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let window = Window::open("signal", 72, 21).taken();
+        let id = window.child.process_id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        window.given_back("left in peace");
+    }
+}
+
+#[test]
+fn a_panic_of_the_answerer_leaves_the_screen_alone() {
+    let mut window = Window::open("answerer", 72, 21).taken();
+    window.wait_for("Ready");
+    window.type_keys(b"why\r");
+    window.wait_for("internal error");
+    window.wait("the whole screen", |screen| screen.alternate_screen() && !screen.contents().contains("panic"));
+    window.type_keys(b"\x03");
+    window.given_back("left in peace");
+}
+
+#[test]
+fn a_window_may_be_resized_at_once_and_to_nothing() {
+    let mut window = Window::open("resize", 60, 20).taken();
+    for (cols, rows) in [(20, 6), (1, 1), (64, 57)] {
+        window
+            .parser
+            .lock()
+            .unwrap()
+            .screen_mut()
+            .set_size(NonZeroU16::new(rows).unwrap(), NonZeroU16::new(cols).unwrap());
+        window.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+        if cols == 20 {
+            window.wait_for("Please make the");
+        }
+    }
+    window.wait("the portrait page", |screen| {
+        screen.contents().lines().nth(54).is_some_and(|line| line.contains("Ask") || line.contains("Type"))
+    });
+    window.type_keys(b"\x11");
+    window.given_back("left in peace");
+}

@@ -1,0 +1,187 @@
+//! What is drawn, at the sizes that devices have: 7-inch panel, portrait panel, terminals, and far too small.
+
+use std::time::Duration;
+
+use crossterm::event::KeyCode;
+use tomato_assistant::{
+    answer::Answer,
+    knowledge::Category,
+    stats::{Memory, Stats},
+    tui::{
+        app::{Event, Target},
+        widgets::wrap::{cells, fit, wrap},
+    },
+};
+
+use super::desk::{Desk, HANGUL, answer, asked, done};
+
+/// 800x480 panel, the same with larger letters, common terminal, portrait panel, a desktop.
+const SIZES: [(u16, u16); 5] = [(72, 21), (66, 18), (80, 24), (64, 57), (200, 60)];
+
+#[test]
+fn home_has_everything_at_every_size() {
+    for (width, height) in SIZES {
+        let mut desk = Desk::new(width, height);
+        desk.at(7);
+        desk.shows(&["Diseases and pests", "Greenhouse climate", "Nutrition and growth", "Equipment and sensors"]);
+        desk.shows(&["Troubleshooting", "All readings", "10 questions", "Type your own question here", "Ask"]);
+        desk.shows(&[
+            "air 31.4 °C high 7 s",
+            "root no answer",
+            "not measured: humidity, CO2",
+            "2 readings need a look",
+        ]);
+        desk.shows(&["Loading the assistant, 7 s"]);
+    }
+}
+
+#[test]
+fn everything_to_touch_is_large_enough_for_a_finger() {
+    for (width, height) in SIZES {
+        let mut desk = Desk::ready(width, height);
+        let mut targets: Vec<Target> = Category::ALL.map(Target::Category).into();
+        targets.extend([Target::Readings, Target::Send, Target::Input]);
+        check(&desk, &targets);
+        desk.tap_on(Target::Category(Category::DiseaseManagement));
+        check(&desk, &[Target::Ask(0), Target::Ask(1), Target::Back, Target::Send]);
+        desk.tap_on(Target::Ask(0));
+        check(&desk, &[Target::Stop, Target::Back]);
+        desk.worker(done(answer("Water evenly.")));
+        check(&desk, &[Target::Open(0), Target::Again, Target::Back]);
+    }
+    fn check(desk: &Desk, targets: &[Target]) {
+        for target in targets {
+            let area = desk.area_of(*target).unwrap();
+            assert!(area.height >= 3 && area.width >= 8, "{target:?} is {area}:\n{}", desk.screen());
+        }
+    }
+}
+
+#[test]
+fn hangul_titles_are_whole_and_leave_the_frame_straight() {
+    for (width, height) in SIZES {
+        let mut desk = Desk::ready(width, height);
+        desk.tap_on(Target::Category(Category::DiseaseManagement));
+        let screen = desk.screen();
+        let squeezed: String = screen.chars().filter(|c| !c.is_whitespace() && !"█║".contains(*c)).collect();
+        let title: String = HANGUL.chars().filter(|c| !c.is_whitespace()).collect();
+        assert!(squeezed.contains(&title), "{screen}");
+        for line in screen.lines() {
+            assert_eq!(cells(line), usize::from(width), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_says_all_that_it_is() {
+    let mut desk = Desk::ready(72, 40);
+    desk.type_words("why");
+    assert_eq!(asked(desk.key(KeyCode::Enter)), "why");
+    desk.shows(&["Reading the references, 0 s"]);
+    let stats = Stats {
+        time_to_first_token: Duration::from_millis(1500),
+        total: Duration::from_millis(6500),
+        prompt_tokens: 600,
+        tokens: 51,
+        memory: Memory { rss_mib: 312.0, peak_mib: 388.0 },
+    };
+    let whole = Answer {
+        readings_note: "Air 31.4 °C is too warm.".into(),
+        dropped_references: 1,
+        fallback: true,
+        stats,
+        ..answer("Water evenly.\n\nTake off the black fruit.")
+    };
+    desk.worker(done(whole));
+    desk.shows(&[
+        "why",
+        "Water evenly.",
+        "Take off the black fruit.",
+        "reviewed entry itself",
+        "Air 31.4 °C is too warm.",
+    ]);
+    desk.shows(&["1 reference(s) left out", "Why is the bottom of my tomatoes black?"]);
+    desk.shows(&["Ready", "first word 1.5 s  total 6.5 s  10.0 tokens/s  312 MB (peak 388)"]);
+    desk.key(KeyCode::F(5));
+    desk.worker(done(Answer { declined: true, ..Answer::default() }));
+    desk.shows(&["not about growing tomatoes"]);
+}
+
+#[test]
+fn a_long_answer_scrolls_to_its_last_line() {
+    let mut desk = Desk::ready(72, 21);
+    desk.type_words("why");
+    desk.key(KeyCode::Enter);
+    let text: String = (0..60).map(|line| format!("Sentence {line} of a long answer.\n")).collect();
+    desk.worker(done(answer(&text)));
+    desk.shows(&["Sentence 3 ", "more below"]);
+    desk.hides(&["Sentence 59"]);
+    desk.key(KeyCode::End);
+    desk.shows(&["Why is the bottom"]);
+    desk.hides(&["more below", "Sentence 3 "]);
+    desk.key(KeyCode::PageUp);
+    desk.shows(&["Sentence 50"]);
+}
+
+#[test]
+fn the_readings_page_names_every_quantity_with_its_reason() {
+    let mut desk = Desk::ready(64, 57);
+    desk.tap(ratatui::layout::Position { x: 4, y: 1 });
+    desk.at(65);
+    desk.shows(&["air temperature", "31.4 °C  HIGH", "Measured 1 min ago.", "Best: "]);
+    desk.shows(&[
+        "root temperature",
+        "no answer",
+        "check its cable",
+        "humidity",
+        "CO2",
+        "light",
+        "pH",
+        "EC",
+        "moisture",
+    ]);
+}
+
+#[test]
+fn the_cursor_stands_behind_what_is_typed_for_input_methods() {
+    let mut desk = Desk::ready(72, 21);
+    assert_eq!(desk.cursor(), None);
+    desk.type_words("토마토");
+    let input = desk.area_of(Target::Input).unwrap();
+    let cursor = desk.cursor().unwrap();
+    assert_eq!((cursor.x, cursor.y), (input.x + 2 + 6, input.y + 1), "three glyphs of two cells");
+    desk.event(Event::Paste("토".repeat(300)));
+    assert!(input.contains(desk.cursor().unwrap()));
+    desk.shows(&["토토토"]);
+}
+
+#[test]
+fn a_tiny_window_asks_for_a_larger_one() {
+    for (width, height) in [(20, 6), (47, 40), (100, 15), (1, 1), (0, 0)] {
+        let mut desk = Desk::ready(width, height);
+        let screen = desk.screen().replace('\n', "");
+        assert!(width < 20 || screen.contains("Please make the"), "{screen}");
+        desk.tap(ratatui::layout::Position::ORIGIN);
+        for code in [KeyCode::Down, KeyCode::Enter, KeyCode::PageDown, KeyCode::End, KeyCode::Tab, KeyCode::Esc] {
+            desk.key(code);
+            desk.screen();
+        }
+        desk.event(Event::Resize(72, 21));
+        desk.shows(&["All readings", "Type your own question"]);
+    }
+}
+
+#[test]
+fn words_wrap_at_spaces_and_by_cells() {
+    assert_eq!(wrap("water the plants", 9), ["water the", "plants"]);
+    assert_eq!(wrap("a  b\n\n c", 9), ["a  b", "", " c"]);
+    assert_eq!(wrap("토마토를 심다", 9), ["토마토를", "심다"]);
+    assert_eq!(wrap("토마토를", 5), ["토마", "토를"]);
+    assert_eq!(wrap("ab토", 3), ["ab", "토"]);
+    assert_eq!(wrap("x\u{1b}[31m", 20), ["x [31m"]);
+    assert_eq!(wrap("", 5), [""]);
+    assert_eq!(wrap("👩‍🌾👩‍🌾", 3), ["👩‍🌾", "👩‍🌾"]);
+    assert_eq!((fit("tomato", 6).as_str(), fit("tomatoes", 6).as_str()), ("tomato", "tom..."));
+    assert_eq!(fit("토마토", 5), "토...");
+    assert_eq!(fit("토마토", 2), "..");
+}
