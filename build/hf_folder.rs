@@ -3,11 +3,16 @@
 //! Turns the folder into a config and rows of f32 by Hugging Face name. Does NOT check that the tensors are complete
 //! (`import` does, the same way for every kind of base).
 
-use super::config_json::Config;
-use super::import::{ImportError, Layout};
-use super::safetensors_file::Reader;
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use super::{
+    checkpoint::{CONFIG, TOKENIZER},
+    config_json::Config,
+    import::{ImportError, Layout},
+    safetensors_file::Reader,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::{Path, PathBuf},
+};
 
 /// Some exports wrap the text model; its tensors are the same.
 const WRAPPER: &str = "language_model.";
@@ -27,9 +32,9 @@ pub struct HfFolder {
 impl HfFolder {
     /// Opens every weights file. Errors when one is missing or damaged, or a tensor is there twice.
     pub fn open(folder: &Path) -> Result<Self, ImportError> {
-        let config = Config::read(&folder.join("config.json"))?;
-        if !folder.join("tokenizer.json").is_file() {
-            return Err(ImportError::NotABase { path: folder.into(), missing: "tokenizer.json" });
+        let config = Config::read(&folder.join(CONFIG))?;
+        if !folder.join(TOKENIZER).is_file() {
+            return Err(ImportError::NotABase { path: folder.into(), missing: TOKENIZER });
         }
         let (mut files, mut tensors) = (Vec::new(), HashMap::new());
         for name in weight_files(folder)? {
@@ -55,6 +60,13 @@ impl HfFolder {
         Ok(Self { config, folder: folder.into(), files, tensors })
     }
 
+    /// Names of the files that are read, for telling whether they have changed.
+    pub fn files(folder: &Path) -> Result<BTreeSet<String>, ImportError> {
+        let mut names = weight_files(folder)?;
+        names.extend([CONFIG.to_string(), TOKENIZER.to_string()]);
+        Ok(names)
+    }
+
     /// Names and shapes of what is there.
     pub fn layout(&self) -> Layout {
         self.tensors.iter().map(|(name, (_, _, shape))| (name.clone(), shape.clone())).collect()
@@ -68,7 +80,7 @@ impl HfFolder {
 
     /// The folder's own tokenizer, unchanged.
     pub fn tokenizer(&self) -> Result<Vec<u8>, ImportError> {
-        let path = self.folder.join("tokenizer.json");
+        let path = self.folder.join(TOKENIZER);
         std::fs::read(&path).map_err(|source| ImportError::io(&path, source))
     }
 }

@@ -3,16 +3,25 @@
 //! Turns a GGUF or a Hugging Face folder of a Gemma 3 text model into `config.json`, `model.safetensors` (f32) and
 //! `tokenizer.json`. Streams: a few rows are in memory at a time. Does NOT know where the base came from.
 
-use super::config_json::Config;
-use super::gguf_base::GgufBase;
-use super::hf_folder::HfFolder;
-use super::safetensors_file::Writer;
-use super::{size, tokenizer_json};
+use super::{
+    artifact::{ArtifactError, Origin, Stage, at},
+    checkpoint::{CONFIG, TENSORS, TOKENIZER},
+    config_json::Config,
+    gguf_base::GgufBase,
+    hf_folder::HfFolder,
+    safetensors_file::Writer,
+    size, tokenizer_json,
+};
 use indicatif::ProgressBar;
-use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+};
+use tomato_assistant::bundle::sha256_file;
+
+/// This stage.
+pub const STAGE: Stage = Stage { number: 1, name: "import", revision: 1 };
 
 /// Numbers held in memory at a time: 16 MiB as f32.
 const PIECE: usize = 1 << 22;
@@ -35,17 +44,35 @@ impl Base {
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => Ok(Self::Folder(path.into())),
             Ok(_) => Ok(Self::Gguf(path.into())),
-            Err(source) => Err(ImportError::io(path, source)),
+            Err(_) => Err(ImportError::NoBase(path.into())),
         }
+    }
+
+    /// What a later run compares to know that the folder is still good: name and SHA-256 of every file that is read.
+    pub fn origin(&self) -> Result<Origin, ImportError> {
+        let mut inputs = BTreeMap::new();
+        let mut add = |name: String, path: &Path| -> Result<(), ImportError> {
+            let hash = sha256_file(path).map_err(|source| ImportError::io(path, source))?;
+            inputs.insert(name, hash);
+            Ok(())
+        };
+        match self {
+            // The same file under another name is the same base.
+            Self::Gguf(path) => add("gguf".into(), path)?,
+            Self::Folder(folder) => {
+                for name in HfFolder::files(folder)? {
+                    add(name.clone(), &folder.join(name))?;
+                }
+            }
+        }
+        Ok(Origin::new(&STAGE, &(), inputs))
     }
 }
 
 /// What was written.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// The folder.
-    pub folder: PathBuf,
-    /// Its `config.json`.
+    /// The `config.json`.
     pub config: Config,
     /// Numbers in the model.
     pub parameters: u64,
@@ -59,13 +86,11 @@ pub struct Imported {
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// Reading or writing failed.
-    #[error("{path}: {source}{}", advice(source))]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// Nothing is at the path given.
+    #[error("there is no base model at {}. Give a .gguf file, or a folder with config.json, *.safetensors and tokenizer.json", .0.display())]
+    NoBase(PathBuf),
     /// A file the layout needs is not there.
     #[error(
         "{path} is not a base model: it has no {missing}. Give a .gguf file, or a folder with config.json, *.safetensors and tokenizer.json"
@@ -118,17 +143,8 @@ pub enum ImportError {
 
 impl ImportError {
     /// An I/O error with its file.
-    pub fn io(path: &Path, source: io::Error) -> Self {
-        Self::Io { path: path.into(), source }
-    }
-}
-
-/// What to do about an I/O error, where that is known.
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull => ". The disk is full: free some space and run this again",
-        io::ErrorKind::NotFound => ". Check the path given as the base model",
-        _ => "",
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Artifact(at(path)(source))
     }
 }
 
@@ -170,53 +186,43 @@ impl Source {
     fn tokenizer(&self) -> Result<Vec<u8>, ImportError> {
         match self {
             Self::Gguf(base) => Ok(base.vocabulary()?.to_json()),
-            Self::Folder(base) => base.tokenizer(),
+            Self::Folder(base) => tokenizer_json::cut(&base.tokenizer()?, base.config.vocab_size),
         }
     }
 }
 
-/// Imports `base` into the folder `out`, which appears (or is replaced) only when everything is in it.
-/// `progress` counts bytes of the weights written. Errors leave `out` as it was.
+/// Imports `base` into the existing, empty folder `out`. `progress` counts bytes of the weights written.
+///
+/// # Errors
+/// [`ImportError`]; what is in `out` is then of no use (`Artifacts::produce` removes it).
 pub fn run(base: &Base, out: &Path, progress: &ProgressBar) -> Result<Imported, ImportError> {
     let mut source = Source::open(base)?;
     let layout = source.layout();
     check_layout(source.config(), &layout)?;
     check_head(&mut source, &layout)?;
-    let staging = beside(out, "partial");
-    remove(&staging)?;
-    fs::create_dir_all(&staging).map_err(|error| ImportError::io(&staging, error))?;
-    let written = write(&mut source, &staging, progress).and_then(|written| {
-        replace(&staging, out)?;
-        Ok(written)
-    });
-    if written.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_dir_all(&staging);
-    }
-    let (bytes, golden_texts) = written?;
     let config = Config { tie_word_embeddings: true, ..source.config().clone() };
-    Ok(Imported { folder: out.into(), parameters: size::parameters(&config), config, bytes, golden_texts })
-}
-
-/// The three files. Returns the size of the weights in bytes and the number of golden texts compared.
-fn write(source: &mut Source, folder: &Path, progress: &ProgressBar) -> Result<(u64, usize), ImportError> {
+    let write = |name: &str, bytes: &[u8]| {
+        let path = out.join(name);
+        fs::write(&path, bytes).map_err(|source| ImportError::io(&path, source))
+    };
     let tokenizer = source.tokenizer()?;
-    let golden_texts = tokenizer_json::check(&tokenizer, source.config().vocab_size as usize)?;
-    write_durably(&folder.join("tokenizer.json"), &tokenizer)?;
-    let config = Config { tie_word_embeddings: true, ..source.config().clone() };
-    write_durably(&folder.join("config.json"), format!("{:#}\n", config.to_json()).as_bytes())?;
+    let golden_texts = tokenizer_json::check(&tokenizer, config.vocab_size as usize)?;
+    write(TOKENIZER, &tokenizer)?;
+    write(CONFIG, format!("{:#}\n", config.to_json()).as_bytes())?;
     let tensors = config.tensors();
-    let mut writer = Writer::create(&folder.join("model.safetensors"), &tensors)?;
+    let mut writer = Writer::create(&out.join(TENSORS), &tensors)?;
     progress.set_length(4 * size::parameters(&config));
     progress.set_position(0);
     for (name, shape) in &tensors {
-        for_each_piece(source, name, shape, |numbers| {
+        for_each_piece(&mut source, name, shape, |numbers| {
             writer.append(&numbers)?;
             progress.inc(4 * numbers.len() as u64);
             Ok(())
         })?;
     }
-    Ok((writer.finish()?, golden_texts))
+    progress.finish();
+    let bytes = writer.finish()?;
+    Ok(Imported { parameters: size::parameters(&config), config, bytes, golden_texts })
 }
 
 /// Every tensor the config demands, in its shape, and none that our network would silently leave out.
@@ -235,7 +241,7 @@ fn check_layout(config: &Config, layout: &Layout) -> Result<(), ImportError> {
             return Err(ImportError::Shape { name: name.clone(), found, expected });
         }
     }
-    let known: std::collections::HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+    let known: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
     match layout.keys().filter(|name| !known.contains(name.as_str()) && *name != HEAD).min() {
         Some(foreign) => Err(ImportError::Unsupported(format!("a tensor {foreign}"))),
         None => Ok(()),
@@ -243,7 +249,7 @@ fn check_layout(config: &Config, layout: &Layout) -> Result<(), ImportError> {
 }
 
 /// The name an output matrix of its own would have.
-const HEAD: &str = "lm_head.weight";
+pub const HEAD: &str = "lm_head.weight";
 
 /// A head is welcome as long as it is the embedding table once more.
 fn check_head(source: &mut Source, layout: &Layout) -> Result<(), ImportError> {
@@ -284,38 +290,4 @@ fn for_each_piece(
         consume(numbers)?;
     }
     Ok(())
-}
-
-/// `out` with an ending, in the same folder, so that renaming stays on one disk.
-fn beside(out: &Path, ending: &str) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{ending}"));
-    out.with_file_name(name)
-}
-
-/// Puts the finished folder in place of the old one. A kill between the renames leaves no `out`: the next run makes it.
-fn replace(staging: &Path, out: &Path) -> Result<(), ImportError> {
-    let old = beside(out, "old");
-    remove(&old)?;
-    if out.exists() {
-        fs::rename(out, &old).map_err(|source| ImportError::io(out, source))?;
-    }
-    fs::rename(staging, out).map_err(|source| ImportError::io(out, source))?;
-    remove(&old)
-}
-
-fn remove(folder: &Path) -> Result<(), ImportError> {
-    match fs::remove_dir_all(folder) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ImportError::io(folder, source)),
-        _ => Ok(()),
-    }
-}
-
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), ImportError> {
-    let write = || -> io::Result<()> {
-        let mut file = fs::File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(|source| ImportError::io(path, source))
 }

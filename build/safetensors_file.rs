@@ -5,12 +5,16 @@
 
 use super::import::ImportError;
 use candle_core::{DType, Device, Tensor};
-use safetensors::tensor::TensorInfo;
-use safetensors::{Dtype, tensor::Metadata};
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use safetensors::{
+    Dtype,
+    tensor::{Metadata, TensorInfo},
+};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufWriter, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
 
 /// The largest header the safetensors library reads, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;

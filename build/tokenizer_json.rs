@@ -153,6 +153,20 @@ impl Vocabulary {
     }
 }
 
+/// A published `tokenizer.json` without the added tokens that a text model has no embedding for (Gemma 3's own names
+/// `<image_soft_token>`, the id after the last). The text stays as it is when there are none.
+pub fn cut(file: &[u8], vocabulary: u32) -> Result<Vec<u8>, ImportError> {
+    let mut json: Value = serde_json::from_slice(file).map_err(|error| ImportError::Tokenizer(error.to_string()))?;
+    let beyond = |token: &Value| token["id"].as_u64().is_some_and(|id| id >= vocabulary.into());
+    match json["added_tokens"].as_array_mut() {
+        Some(added) if added.iter().any(beyond) => {
+            added.retain(|token| !beyond(token));
+            Ok(json.to_string().into_bytes())
+        }
+        _ => Ok(file.to_vec()),
+    }
+}
+
 /// One line of the golden file: text, ids of the outside tokenizers (with `<bos>`).
 #[derive(Deserialize)]
 struct Golden(String, Vec<u32>);

@@ -5,7 +5,7 @@
 
 use crate::{
     answer::{Answer, Answerer, Question, Reference},
-    climate::{Quantity, Reading, Snapshot},
+    climate::{Quantity, Reading, ReadingError, Snapshot},
     knowledge::Category,
     text::{Lang, Msg},
 };
@@ -203,7 +203,7 @@ fn answer_line(
     let lang = parsed.lang.unwrap_or(lang);
     let snapshot = match snapshot(parsed.readings.iter().map(|(&quantity, &value)| (quantity, value))) {
         Ok(snapshot) => snapshot,
-        Err(quantity) => return (parsed.id, Err(lang.say(&Msg::ImpossibleReading(quantity)))),
+        Err(error) => return (parsed.id, Err(lang.say(&Msg::ReadingError(&error)))),
     };
     let question = Question { text: parsed.question, category: parsed.category, lang, snapshot };
     let flow = |_: &str| if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
@@ -214,12 +214,12 @@ fn answer_line(
 /// A snapshot of given values, measured now.
 ///
 /// # Errors
-/// The first quantity whose value cannot be.
-pub fn snapshot(values: impl Iterator<Item = (Quantity, f32)>) -> Result<Snapshot, Quantity> {
+/// [`ReadingError::OutOfRange`] for the first value that cannot be.
+pub fn snapshot(values: impl Iterator<Item = (Quantity, f32)>) -> Result<Snapshot, ReadingError> {
     let mut snapshot = Snapshot::default();
     for (quantity, value) in values {
         if !quantity.is_plausible(value) {
-            return Err(quantity);
+            return Err(ReadingError::OutOfRange(quantity, value));
         }
         snapshot.set(quantity, Ok(Reading { value, at: SystemTime::now() }));
     }

@@ -1,11 +1,12 @@
 //! Stages are skipped, repeated and resumed as they should be; a small checkpoint becomes a GGUF and a bundle.
 
 use crate::stages::{
-    artifact::{ArtifactError, Artifacts, Origin, Stage, finished},
-    bundle,
+    artifact::{Artifact, ArtifactError, Artifacts, Origin, Stage, finished},
+    base, bundle,
     bundle::AssembleError,
-    quantize,
+    import, quantize,
     recipe::{BlockFormat, Quantize, Recipe},
+    show,
 };
 use candle_core::{
     Device,
@@ -242,7 +243,9 @@ fn bad_checkpoints_are_refused_with_their_reason() {
     let message = replace("config.json", "gemma3_text", "llama");
     assert!(message.contains("llama"), "{message}");
     let message = replace("config.json", "\"rope_scaling\": null", "\"rope_scaling\": {\"factor\": 8}");
-    assert!(message.contains("scaled rope"), "{message}");
+    assert!(message.contains("rope_scaling"), "{message}");
+    let message = replace("config.json", "10000.0", "20000.0");
+    assert!(message.contains("local rope base"), "{message}");
     let message = replace("config.json", "\"vocab_size\": 384", "\"vocab_size\": 383");
     assert!(message.contains("383"), "{message}");
     let message = replace("config.json", "\"hidden_size\": 64", "\"hidden_size\": 32");
@@ -317,6 +320,52 @@ fn a_bundle_is_assembled_and_opens() {
         let [first, second] = [&pipeline, &again].map(|dir| fs::read(dir.path().join("3-bundle").join(file)).unwrap());
         assert!(first == second, "{file}");
     }
+}
+
+#[test]
+fn the_table_shows_what_would_be_made_again() {
+    let pipeline = assemble(&format!("[{}]", entry("one", ""))).unwrap();
+    let repository = repository(&format!("[{}]", entry("one", "")));
+    let states = |recipe: &str| {
+        let text = show::table(pipeline.path(), &self::recipe(recipe).unwrap(), repository.path()).unwrap();
+        let state = |line: &str| line[13..25].trim().to_string();
+        text.lines().skip(1).map(state).collect::<Vec<_>>()
+    };
+    // Made without an import stage, so nothing that follows can be known to be up to date.
+    assert_eq!(states(GOOD), ["missing", "out of date", "out of date"]);
+    let artifacts = Artifacts::open(pipeline.path()).unwrap();
+    let base = base::locate(Some(Path::new(TINY)), &ProgressBar::hidden()).unwrap();
+    let checkpoint = artifacts.produce(&import::STAGE, base.origin, |out| {
+        import::run(&base.base, out, &ProgressBar::hidden()).map(drop).map_err(|error| panic!("{error}"))
+    });
+    let checkpoint: Artifact = checkpoint.unwrap_or_else(|error: ArtifactError| panic!("{error}"));
+    let model = artifacts.produce(
+        &quantize::STAGE,
+        quantize::origin(&self::recipe(GOOD).unwrap().tables.quantize, &checkpoint),
+        |out| quantize::run(&self::recipe(GOOD).unwrap().tables.quantize, &checkpoint.dir, out, &ProgressBar::hidden()),
+    );
+    model.unwrap();
+    assert_eq!(states(GOOD), ["up to date", "up to date", "out of date"]);
+    assert_eq!(states(&GOOD.replacen("q4_0", "q8_0", 1)), ["up to date", "out of date", "out of date"]);
+}
+
+#[test]
+fn a_base_is_known_by_its_content() {
+    let progress = ProgressBar::hidden();
+    let (first, second) = (copy_of_tiny(), copy_of_tiny());
+    let hash = |path: &Path| base::content_sha256(&base::locate(Some(path), &progress).unwrap().origin);
+    assert_eq!(hash(first.path()), hash(second.path()));
+    fs::write(second.path().join("README.md"), "no part of the model").unwrap();
+    assert_eq!(hash(first.path()), hash(second.path()));
+    fs::write(second.path().join("config.json"), "{}").unwrap();
+    assert_ne!(hash(first.path()), hash(second.path()));
+    let file = first.path().join("my-model.gguf");
+    fs::write(&file, "abc").unwrap();
+    let known = base::locate(Some(&file), &progress).unwrap();
+    assert_eq!(known.name, "my-model");
+    assert_eq!(base::content_sha256(&known.origin), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    let message = base::locate(Some(&first.path().join("nothing")), &progress).unwrap_err().to_string();
+    assert!(message.contains("nothing") && message.contains("Give a .gguf file"), "{message}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     bundle::Bundle,
-    climate::{Period, Stage, Targets, TargetsError, assess},
+    climate::{Assessment, Measure, Period, Stage, Targets, TargetsError, assess},
     engine::{CONTEXT, Ending, Engine, EngineError, Limits},
     knowledge::{
         Entry, Knowledge, KnowledgeError,
@@ -20,7 +20,12 @@ use crate::{
     stats::{Memory, Stats},
     text::Msg,
 };
-use std::{fs, ops::ControlFlow, path::PathBuf, time::Instant};
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::PathBuf,
+    time::{Instant, SystemTime},
+};
 
 /// Longest question, in characters; longer ones are refused, not cut, since the end may hold the question.
 pub const LONGEST_QUESTION: usize = 2000;
@@ -108,8 +113,8 @@ impl Answerer {
         let start = Instant::now();
         let text = clean(&question.text)?;
         let assessment = assess(&question.snapshot, &self.targets, self.stage, Period::of(&question.snapshot));
-        let readings_note =
-            readings::climate_note(&assessment, &readings::asked_about(&text, question.lang), question.lang);
+        let asked = asked_about(&assessment, question.lang.measures_named(&text));
+        let readings_note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let hits = self.index.search(&text, question.category, &assessment.signals());
         let mut answer = Answer { readings_note, ..Answer::default() };
 
@@ -220,6 +225,12 @@ impl Gate<'_> {
         self.stopped |= flow.is_break();
         flow
     }
+}
+
+/// Of the measures a question names, those that a probe measures: "which temperature kills mould?" is no complaint about
+/// a missing probe.
+fn asked_about(assessment: &Assessment, named: Vec<Measure>) -> Vec<Measure> {
+    named.into_iter().filter(|measure| assessment.get(*measure).is_some()).collect()
 }
 
 /// The question without control characters and surplus white space.

@@ -4,11 +4,9 @@
 
 mod answerer;
 pub mod guard;
-mod readings;
+pub mod readings;
 
 pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION, OpenError};
-
-pub mod readings;
 
 use crate::{climate::Snapshot, knowledge::Category, stats::Stats, text::Lang};
 

@@ -32,6 +32,22 @@ impl Category {
         Category::EquipmentSensors,
         Category::Troubleshooting,
     ];
+
+    /// The name in the data and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Category::DiseaseManagement => "disease_management",
+            Category::EnvironmentalControl => "environmental_control",
+            Category::NutritionGrowth => "nutrition_growth",
+            Category::EquipmentSensors => "equipment_sensors",
+            Category::Troubleshooting => "troubleshooting",
+        }
+    }
+
+    /// The category with this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|category| category.name() == name)
+    }
 }
 
 /// Where an entry's facts come from.

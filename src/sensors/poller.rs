@@ -6,6 +6,7 @@
 use super::Probe;
 use crate::climate::{NoData, Reading, Snapshot};
 use std::{
+    mem::discriminant,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread::JoinHandle,
@@ -35,7 +36,7 @@ impl Poller {
         let snapshot = Arc::new(Mutex::new(Snapshot::default()));
         for probe in &probes {
             for quantity in probe.quantities() {
-                lock(&snapshot).set(quantity, Err(NoData::NotAnswering("not read yet".into())));
+                lock(&snapshot).set(quantity, Err(not_read_yet()));
             }
         }
         let threads = probes
@@ -95,15 +96,21 @@ pub fn poll(probe: &mut dyn Probe, snapshot: &Mutex<Snapshot>) {
         let answer = answers.iter().rev().find(|(of, _)| *of == quantity).map(|(_, answer)| answer.clone());
         let answer = answer.unwrap_or_else(|| Err(NoData::NotAnswering("the driver failed".into())));
         let mut snapshot = lock(snapshot);
-        let was_good = snapshot.get(quantity).is_ok();
+        let before = snapshot.get(quantity).clone();
         snapshot.set(quantity, answer.map(|value| Reading { value, at }));
         // Only the change: a probe that is unplugged for a week must not fill the log.
-        match snapshot.get(quantity) {
-            Err(reason) if was_good => log::warn!("{}: no {}: {reason:?}", probe.name(), quantity.name()),
-            Ok(_) if !was_good => log::info!("{}: {} answers", probe.name(), quantity.name()),
-            _ => {}
+        match (before, snapshot.get(quantity)) {
+            (Ok(_), Ok(_)) => {}
+            (Err(_), Ok(_)) => log::info!("{}: {} answers", probe.name(), quantity.name()),
+            (Err(before), Err(now)) if before != not_read_yet() && discriminant(&before) == discriminant(now) => {}
+            (_, Err(now)) => log::warn!("{}: no {}: {now:?}", probe.name(), quantity.name()),
         }
     }
+}
+
+/// The state of a quantity from the start until its probe is first read.
+fn not_read_yet() -> NoData {
+    NoData::NotAnswering("not read yet".into())
 }
 
 /// A snapshot is whole after every `set`, so a lock poisoned by a panic elsewhere is still good.

@@ -36,6 +36,9 @@ pub fn say(msg: &Msg) -> String {
         Msg::Bundle(error) => bundle(error),
         Msg::EmptyQuestion => "Please type a question first.".into(),
         Msg::ReferencesDropped(count) => format!("({count} reference(s) left out: the question is very long.)"),
+        Msg::BundleUnusable => "The bundle holds something that this version cannot read. Please install a bundle made for \
+                                this version. Details are in the log."
+            .into(),
         Msg::CannotOpen(error) => cannot_open(error),
         Msg::NoAnswer(error) => match error {
             AnswerError::Empty => "Please type a question first.".into(),
@@ -164,6 +167,11 @@ pub fn say(msg: &Msg) -> String {
             .into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),
+        Msg::Rests => "Based on these reviewed entries:".into(),
+        Msg::BadLine(reason) => format!(
+            "This line cannot be read ({reason}). A line is {{\"id\": ..., \"question\": \"...\"}} with, if wanted, \
+             \"category\", \"lang\" and \"readings\": {{\"ec\": 2.5}}."
+        ),
         Msg::ReferencesHeading => "Based on these reviewed entries (tap to read)".into(),
         Msg::CuratedEntry => "Reviewed entry".into(),
         Msg::SourcesHeading => "Sources".into(),
@@ -228,4 +236,30 @@ fn cannot_open(error: &OpenError) -> String {
         OpenError::Engine(_) => "a language model that this version cannot run",
     };
     format!("The bundle holds {part}. Please install a bundle made for this version. ({error})")
+}
+
+/// The measures that `question` names; all of them when it asks about sensors or readings as such.
+pub fn measures_named(question: &str) -> Vec<Measure> {
+    let question = question.to_lowercase();
+    let words: Vec<&str> = question.split(|letter: char| !letter.is_alphanumeric()).collect();
+    let names = |any: &[&str]| any.iter().any(|name| words.contains(name));
+    if names(&["sensor", "sensors", "reading", "readings", "measurements"]) {
+        return Measure::all().collect();
+    }
+    let named = |measure: &Measure| match measure {
+        Measure::Vpd => names(&["vpd", "deficit"]),
+        Measure::Read(Quantity::AirTemperature) => {
+            names(&["temperature", "temperatures", "hot", "cold", "heat", "warm"])
+        }
+        Measure::Read(Quantity::RelativeHumidity) => names(&["humidity", "humid", "rh"]),
+        Measure::Read(Quantity::Co2) => names(&["co2", "carbon"]),
+        Measure::Read(Quantity::LightPpfd) => names(&["light", "ppfd", "par"]),
+        Measure::Read(Quantity::RootTemperature) => {
+            names(&["root", "roots"]) && names(&["temperature", "cold", "warm"])
+        }
+        Measure::Read(Quantity::Ph) => names(&["ph", "acid", "acidity"]),
+        Measure::Read(Quantity::Ec) => names(&["ec", "conductivity", "salt", "salts", "salinity"]),
+        Measure::Read(Quantity::SubstrateMoisture) => names(&["moisture", "dry", "wet"]),
+    };
+    Measure::all().filter(named).collect()
 }

@@ -44,6 +44,13 @@ impl Lang {
             Lang::En => en::say(msg),
         }
     }
+
+    /// The measures that `question` names in this language; all of them when it asks about sensors as such.
+    pub fn measures_named(self, question: &str) -> Vec<Measure> {
+        match self {
+            Lang::En => en::measures_named(question),
+        }
+    }
 }
 
 /// Everything the appliance can say.
@@ -61,6 +68,8 @@ pub enum Msg<'a> {
     Bundle(&'a crate::bundle::BundleError),
     /// A reference was left out because the question was long.
     ReferencesDropped(usize),
+    /// A bundle that is whole cannot be used; the log says why.
+    BundleUnusable,
     /// Why a bundle that is whole cannot be answered from.
     CannotOpen(&'a crate::answer::OpenError),
     /// Why a question got no answer.
@@ -163,6 +172,10 @@ pub enum Msg<'a> {
     Stopped,
     /// Heading above what the readings say.
     ReadingsHeading,
+    /// Heading above the references where they cannot be tapped.
+    Rests,
+    /// A line of a batch file is not what it should be; the parser's words.
+    BadLine(&'a str),
     /// Heading above the references.
     ReferencesHeading,
     /// Heading of a curated entry.
