@@ -10,6 +10,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bundle", &[]),
     ("climate", &[]),
     ("knowledge", &[]),
+    ("log_file", &[]),
     ("model", &[]),
     ("stats", &[]),
     // What runs in the greenhouse, from the sensors to the answer.
@@ -24,7 +25,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     // What the grower sees.
     ("headless", &["answer", "bundle", "climate", "config", "knowledge", "sensors", "stats", "text", "worker"]),
     ("tui", &["answer", "bundle", "climate", "config", "knowledge", "sensors", "stats", "text", "worker"]),
-    ("main", &["answer", "bundle", "climate", "config", "headless", "knowledge", "sensors", "text", "tui", "worker"]),
+    (
+        "main",
+        &[
+            "answer",
+            "bundle",
+            "climate",
+            "config",
+            "headless",
+            "knowledge",
+            "log_file",
+            "sensors",
+            "text",
+            "tui",
+            "worker",
+        ],
+    ),
 ];
 
 /// What the pipeline may use of the library: never the screen, the sensors, the worker.
