@@ -20,6 +20,7 @@ mod pipeline;
 mod program;
 mod sensors;
 mod terminal;
+mod tidy;
 mod tiny;
 mod tui;
 mod worker;
