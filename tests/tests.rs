@@ -15,3 +15,4 @@ mod kernels;
 mod model;
 mod pipeline;
 mod tiny;
+mod tiny_base;
