@@ -50,7 +50,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    fn folder(&self) -> String {
+    /// Name of its folder, such as `2-quantize`.
+    pub fn folder(&self) -> String {
         format!("{}-{}", self.number, self.name)
     }
 }
@@ -110,6 +111,11 @@ pub struct Artifact {
 }
 
 impl Artifact {
+    /// Size of all its files, bytes.
+    pub fn bytes(&self) -> u64 {
+        self.record.files.values().map(|output| output.bytes).sum()
+    }
+
     /// The files as inputs of a later stage.
     pub fn inputs(&self) -> BTreeMap<String, String> {
         self.record.files.iter().map(|(name, output)| (name.clone(), output.sha256.clone())).collect()
@@ -151,6 +157,7 @@ impl Artifacts {
         work: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<Artifact, E> {
         if let Some(artifact) = finished(&self.root, stage).filter(|artifact| artifact.record.origin == origin) {
+            log::info!("{}: up to date", stage.folder());
             return Ok(artifact);
         }
         let dir = self.root.join(stage.folder());
@@ -169,6 +176,7 @@ impl Artifacts {
         };
         remove(&dir)?;
         fs::rename(&partial, &dir).map_err(at(&dir))?;
+        log::info!("{}: made in {:.1} s", stage.folder(), record.seconds);
         Ok(Artifact { dir, record, reused: false })
     }
 

@@ -8,7 +8,7 @@ use candle_core::quantized::gguf_file::Value;
 use serde::Deserialize;
 use std::{collections::HashMap, fs, path::Path};
 
-use super::checkpoint::{CheckpointError, TOKENIZER};
+use super::{checkpoint::TOKENIZER, import::ImportError};
 
 const NORMAL: i32 = 1;
 const CONTROL: i32 = 3;
@@ -65,14 +65,13 @@ impl Pieces {
     /// the table (`<image_soft_token>` in Gemma 3's own file) are left out.
     ///
     /// # Errors
-    /// [`CheckpointError`]: not a byte-pair tokenizer, or it has more pieces than the table has rows.
-    pub fn read(folder: &Path, rows: usize) -> Result<Pieces, CheckpointError> {
+    /// [`ImportError`]: not a byte-pair tokenizer, or it has more pieces than the table has rows.
+    pub fn read(folder: &Path, rows: usize) -> Result<Pieces, ImportError> {
         let path = folder.join(TOKENIZER);
-        let result = fs::read(&path)
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()))
-            .and_then(|file| Pieces::new(file, rows));
-        result.map_err(|cause| CheckpointError { path, cause })
+        let bytes = fs::read(&path).map_err(|error| ImportError::io(&path, error))?;
+        let file =
+            serde_json::from_slice(&bytes).map_err(|error| ImportError::Damaged { path, reason: error.to_string() })?;
+        Pieces::new(file, rows).map_err(ImportError::Tokenizer)
     }
 
     fn new(file: TokenizerFile, rows: usize) -> Result<Pieces, String> {

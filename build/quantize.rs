@@ -21,9 +21,13 @@ use tomato_assistant::{
 
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
-    checkpoint::{CheckpointError, Tensors},
-    metadata::{self, Shape},
+    checkpoint::{CONFIG, TENSORS},
+    config_json::Config,
+    import::ImportError,
+    metadata,
     recipe::{self, BlockFormat},
+    safetensors_file::Reader,
+    size,
 };
 
 /// This stage.
@@ -37,7 +41,7 @@ const PIECE: usize = 1 << 20;
 pub enum QuantizeError {
     /// The checkpoint is not what the import stage leaves behind.
     #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
+    Checkpoint(#[from] ImportError),
     /// A matrix does not fit the block format.
     #[error("tensor {name} has rows of {width} values, {format:?} needs a multiple of 32")]
     Width {
@@ -75,23 +79,19 @@ pub fn origin(table: &recipe::Quantize, checkpoint: &Artifact) -> Origin {
 /// # Errors
 /// [`QuantizeError`].
 pub fn run(table: &recipe::Quantize, checkpoint: &Path, out: &Path, bar: &ProgressBar) -> Result<(), QuantizeError> {
-    let mut tensors = Tensors::open(checkpoint)?;
-    let shape = Shape::read(checkpoint, &tensors)?;
-    let metadata = metadata::gguf(&shape, table.ffn, checkpoint)?;
+    let config = Config::read(&checkpoint.join(CONFIG))?;
+    let mut tensors = Reader::open(&checkpoint.join(TENSORS))?;
+    let metadata = metadata::gguf(&config, table.ffn, checkpoint)?;
     let path = out.join(MODEL);
     let write_error = |source| QuantizeError::Write { path: path.clone(), source };
 
-    let names = tensors.names();
-    let values: usize =
-        names.iter().filter_map(|name| tensors.shape(name).ok()).map(|s| s.iter().product::<usize>()).sum();
-    bar.set_length(4 * values as u64);
-    let mut quantized = Vec::with_capacity(names.len());
-    for name in names {
-        let ggml = ggml_name(&name).ok_or_else(|| CheckpointError {
-            path: checkpoint.to_owned(),
-            cause: format!("tensor {name} is not part of a Gemma 3 text model"),
-        })?;
-        let tensor = quantize(&mut tensors, &name, format_of(&ggml, table), bar, write_error)?;
+    let shapes = config.tensors();
+    bar.set_length(4 * size::parameters(&config));
+    let mut quantized = Vec::with_capacity(shapes.len());
+    for (name, shape) in shapes {
+        check_shape(&tensors, &name, &shape)?;
+        let ggml = ggml_name(&name).ok_or_else(|| ImportError::Unsupported(format!("a tensor {name}")))?;
+        let tensor = quantize(&mut tensors, &name, shape, format_of(&ggml, table), bar, write_error)?;
         quantized.push((ggml, tensor));
     }
     bar.finish();
@@ -123,15 +123,25 @@ fn format_of(ggml: &str, table: &recipe::Quantize) -> Option<BlockFormat> {
     }
 }
 
+fn check_shape(tensors: &Reader, name: &str, expected: &[usize]) -> Result<(), ImportError> {
+    match tensors.tensors().find(|(found, _)| *found == name) {
+        None => Err(ImportError::Missing { count: 1, names: name.into() }),
+        Some((_, found)) if found != expected => {
+            Err(ImportError::Shape { name: name.into(), found: found.into(), expected: expected.into() })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// Tensor `name` in blocks of `format`, or, as a norm, in f32 with the 1 + w that GGUF files hold.
 fn quantize(
-    tensors: &mut Tensors,
+    tensors: &mut Reader,
     name: &str,
+    shape: Vec<usize>,
     format: Option<BlockFormat>,
     bar: &ProgressBar,
     write_error: impl Fn(candle_core::Error) -> QuantizeError,
 ) -> Result<QTensor, QuantizeError> {
-    let shape = tensors.shape(name)?.to_vec();
     let width = *shape.last().unwrap_or(&0);
     let dtype = match format {
         None => GgmlDType::F32,
@@ -141,17 +151,18 @@ fn quantize(
         Some(BlockFormat::Q8_0) => GgmlDType::Q8_0,
         Some(BlockFormat::Q4_0) => GgmlDType::Q4_0,
     };
-    let mut bytes = Vec::with_capacity(shape.iter().product::<usize>() / dtype.block_size() * dtype.type_size());
-    tensors.read(name, PIECE, |mut values| {
-        bar.inc(4 * values.len() as u64);
+    let total: usize = shape.iter().product();
+    let mut bytes = Vec::with_capacity(total / dtype.block_size() * dtype.type_size());
+    for first in (0..total).step_by(PIECE) {
+        let count = PIECE.min(total - first);
+        let mut values = tensors.piece(name, first, count)?;
         if format.is_none() {
             values.iter_mut().for_each(|value| *value += 1.0);
         }
-        let count = values.len();
         let piece = Tensor::from_vec(values, count, &Device::Cpu).and_then(|piece| QTensor::quantize(&piece, dtype));
         bytes.extend_from_slice(&piece.and_then(|piece| Ok(piece.data()?.into_owned())).map_err(&write_error)?);
-        Ok::<(), QuantizeError>(())
-    })?;
+        bar.inc(4 * count as u64);
+    }
     let storage = QStorage::from_data(Cow::Owned(bytes), &Device::Cpu, dtype).map_err(&write_error)?;
     QTensor::new(storage, shape).map_err(&write_error)
 }

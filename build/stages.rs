@@ -4,6 +4,7 @@
 pub mod artifact;
 pub mod recipe;
 
+pub mod base;
 pub mod fetch;
 
 pub mod config_json;
@@ -21,3 +22,4 @@ pub mod quantize;
 
 pub mod bundle;
 pub mod quickstart;
+pub mod show;

@@ -9,10 +9,15 @@ mod stages;
 
 mod bundle;
 mod climate;
+mod config;
+mod cross;
 mod fetch;
+mod firmware;
 mod import;
 mod kernels;
 mod model;
 mod pipeline;
+mod program;
+mod sensors;
 mod tiny;
 mod tiny_base;

@@ -1,0 +1,69 @@
+//! The table of `pipeline show`: what each stage left, and whether it would be made again.
+//!
+//! Turns the stages' records and a recipe into text. Fetches nothing, writes nothing. Takes the base model to be the one
+//! of the last run.
+
+use std::{fmt::Write, fs, path::Path};
+use tomato_assistant::bundle::{MANIFEST, Manifest, Provenance};
+
+use super::{
+    artifact::{Artifact, Origin, Stage, finished},
+    base,
+    bundle::{self, AssembleError, Sources},
+    import, quantize,
+    recipe::Recipe,
+};
+
+/// One line for each stage in `folder`, held against `recipe` and the data files of the repository at `root`.
+///
+/// # Errors
+/// [`AssembleError`] when a data file is missing or unreadable.
+pub fn table(folder: &Path, recipe: &Recipe, root: &Path) -> Result<String, AssembleError> {
+    let sources = Sources::find(root)?;
+    let mut text = format!("{:<12} {:<12} {:>9} {:>9}\n", "stage", "state", "MB", "seconds");
+
+    let checkpoint = finished(folder, &import::STAGE);
+    // The base itself is not looked at: that could mean fetching it.
+    let origin = checkpoint.as_ref().map(|made| Origin::new(&import::STAGE, &(), made.record.origin.inputs.clone()));
+    let mut current = line(&mut text, &import::STAGE, &checkpoint, origin, true);
+
+    let model = finished(folder, &quantize::STAGE);
+    let origin = checkpoint.as_ref().map(|checkpoint| quantize::origin(&recipe.tables.quantize, checkpoint));
+    current = line(&mut text, &quantize::STAGE, &model, origin, current);
+
+    let built = finished(folder, &bundle::STAGE);
+    let parts = (&checkpoint, &model, built.as_ref().and_then(|built| base_name(&built.dir)));
+    let origin = if let (Some(checkpoint), Some(model), Some(base_model_name)) = parts {
+        let provenance = Provenance {
+            base_model_sha256: base::content_sha256(&checkpoint.record.origin),
+            base_model_name,
+            recipe_sha256: recipe.sha256.clone(),
+            tool_version: env!("CARGO_PKG_VERSION").into(),
+        };
+        Some(bundle::origin(&recipe.tables.bundle, &provenance, model, &sources))
+    } else {
+        None
+    };
+    line(&mut text, &bundle::STAGE, &built, origin, current);
+    Ok(text)
+}
+
+/// What the bundle in `dir` calls its base model.
+fn base_name(dir: &Path) -> Option<String> {
+    let manifest: Manifest = serde_json::from_slice(&fs::read(dir.join(MANIFEST)).ok()?).ok()?;
+    Some(manifest.provenance.base_model_name)
+}
+
+/// Adds a stage's line. Whether it is up to date, which it cannot be when an earlier one is not.
+fn line(text: &mut String, stage: &Stage, made: &Option<Artifact>, origin: Option<Origin>, earlier: bool) -> bool {
+    let current = earlier && made.as_ref().is_some_and(|made| Some(&made.record.origin) == origin.as_ref());
+    let (state, figures) = match made {
+        None => ("missing", String::new()),
+        Some(made) => {
+            let figures = format!("{:>9.0} {:>9.1}", made.bytes() as f64 / 1e6, made.record.seconds);
+            (if current { "up to date" } else { "out of date" }, figures)
+        }
+    };
+    writeln!(text, "{:<12} {state:<12} {figures}", stage.folder()).expect("a string takes any text");
+    current
+}
