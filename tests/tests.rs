@@ -22,5 +22,6 @@ mod sensors;
 mod terminal;
 mod tidy;
 mod tiny;
+mod tiny_base;
 mod tui;
 mod worker;
