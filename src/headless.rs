@@ -1,1 +1,227 @@
-//! stub
+//! Answers without a screen: one question as text or JSON, or a file of questions as JSON lines.
+//!
+//! The answer goes to one writer, everything about it to another. Does NOT know the process: no exit codes, no
+//! arguments.
+
+use crate::{
+    answer::{Answer, Answerer, Question, Reference},
+    climate::{Quantity, Reading, ReadingError, Snapshot},
+    knowledge::Category,
+    text::{Lang, Msg},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead, Write},
+    ops::ControlFlow,
+    time::SystemTime,
+};
+
+/// One answer as JSON. Times in seconds, memory in MiB.
+#[derive(Serialize)]
+struct Record<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a Value>,
+    answer: &'a str,
+    readings_note: &'a str,
+    references: &'a [Reference],
+    declined: bool,
+    fallback: bool,
+    ttft_s: f64,
+    total_s: f64,
+    tokens: usize,
+    tok_s: f64,
+    rss_mb: f64,
+    peak_rss_mb: f64,
+}
+
+impl<'a> Record<'a> {
+    fn new(id: Option<&'a Value>, answer: &'a Answer) -> Self {
+        let round = |value: f64| (value * 1000.0).round() / 1000.0;
+        Self {
+            id,
+            answer: &answer.text,
+            readings_note: &answer.readings_note,
+            references: &answer.references,
+            declined: answer.declined,
+            fallback: answer.fallback,
+            ttft_s: round(answer.stats.time_to_first_token.as_secs_f64()),
+            total_s: round(answer.stats.total.as_secs_f64()),
+            tokens: answer.stats.tokens,
+            tok_s: round(answer.stats.tokens_per_second()),
+            rss_mb: round(answer.stats.memory.rss_mib),
+            peak_rss_mb: round(answer.stats.memory.peak_mib),
+        }
+    }
+}
+
+/// How a question ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered or declined.
+    Answered,
+    /// `stopped` said so.
+    Stopped,
+    /// It could not be answered; the reason was written to `about`.
+    Failed,
+}
+
+/// Answers one question: words to `out` as they come, references and one status line to `about`.
+///
+/// # Errors
+/// A writer's, among them the closed pipe.
+pub fn ask(
+    answerer: &mut Answerer,
+    question: &Question,
+    stopped: &dyn Fn() -> bool,
+    out: &mut dyn Write,
+    about: &mut dyn Write,
+) -> io::Result<Outcome> {
+    let say = |msg: Msg| question.lang.say(&msg);
+    let mut broken = Ok(());
+    let mut streamed = String::new();
+    let answered = answerer.answer(question, &mut |words| {
+        streamed.push_str(words);
+        broken = if words.is_empty() { Ok(()) } else { write!(out, "{words}").and_then(|()| out.flush()) };
+        if broken.is_err() || stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    broken?;
+    let answer = match answered {
+        Ok(answer) => answer,
+        Err(error) => {
+            writeln!(about, "{}", say(Msg::NoAnswer(&error)))?;
+            return Ok(Outcome::Failed);
+        }
+    };
+    if answer.fallback {
+        // What was streamed was too little; what follows replaces it.
+        let gap = if streamed.is_empty() { "" } else { "\n\n" };
+        writeln!(out, "{gap}{}\n{}", say(Msg::Fallback), answer.text)?;
+    } else {
+        writeln!(out)?;
+    }
+    if !answer.readings_note.is_empty() {
+        writeln!(about, "\n{}\n{}", say(Msg::ReadingsHeading), answer.readings_note)?;
+    }
+    if !answer.references.is_empty() {
+        writeln!(about, "\n{}", say(Msg::Rests))?;
+    }
+    for (number, reference) in answer.references.iter().enumerate() {
+        writeln!(about, "  [{}] {} ({})", number + 1, reference.title, reference.id)?;
+    }
+    if answer.dropped_references > 0 {
+        writeln!(about, "{}", say(Msg::ReferencesDropped(answer.dropped_references)))?;
+    }
+    writeln!(about, "\n{}", say(Msg::Cost(&answer.stats)))?;
+    Ok(if answer.stopped { Outcome::Stopped } else { Outcome::Answered })
+}
+
+/// Answers one question as one line of JSON.
+///
+/// # Errors
+/// The writer's.
+pub fn ask_json(
+    answerer: &mut Answerer,
+    question: &Question,
+    stopped: &dyn Fn() -> bool,
+    out: &mut dyn Write,
+    about: &mut dyn Write,
+) -> io::Result<Outcome> {
+    match answerer.answer(question, &mut |_| if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    {
+        Ok(answer) => {
+            writeln!(out, "{}", serde_json::to_string(&Record::new(None, &answer))?)?;
+            Ok(if answer.stopped { Outcome::Stopped } else { Outcome::Answered })
+        }
+        Err(error) => {
+            writeln!(about, "{}", question.lang.say(&Msg::NoAnswer(&error)))?;
+            Ok(Outcome::Failed)
+        }
+    }
+}
+
+/// One line of a batch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: Value,
+    question: String,
+    category: Option<Category>,
+    lang: Option<Lang>,
+    #[serde(default)]
+    readings: BTreeMap<Quantity, f32>,
+}
+
+/// Answers every line of `input` (JSON) with a line on `out`, in order, each flushed. A bad line gives
+/// `{"id", "error"}` and the rest goes on; empty lines are skipped.
+///
+/// # Errors
+/// A reader's or writer's.
+pub fn batch(
+    answerer: &mut Answerer,
+    input: impl BufRead,
+    lang: Lang,
+    stopped: &dyn Fn() -> bool,
+    out: &mut dyn Write,
+) -> io::Result<Outcome> {
+    for line in input.split(b'\n') {
+        let line = line?;
+        if stopped() {
+            return Ok(Outcome::Stopped);
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let (id, answered) = answer_line(answerer, &line, lang, stopped);
+        let text = match &answered {
+            Ok(answer) if answer.stopped => return Ok(Outcome::Stopped),
+            Ok(answer) => serde_json::to_string(&Record::new(Some(&id), answer))?,
+            Err(words) => serde_json::json!({ "id": id, "error": words }).to_string(),
+        };
+        writeln!(out, "{text}")?;
+        out.flush()?;
+    }
+    Ok(Outcome::Answered)
+}
+
+/// Id and answer of one line; the error is in words for the person who wrote the line.
+fn answer_line(
+    answerer: &mut Answerer,
+    line: &[u8],
+    lang: Lang,
+    stopped: &dyn Fn() -> bool,
+) -> (Value, Result<Answer, String>) {
+    let parsed: Line = match serde_json::from_slice(line) {
+        Ok(line) => line,
+        Err(error) => {
+            // The id may be readable though the rest is not.
+            let id = serde_json::from_slice::<Value>(line).ok().and_then(|value| value.get("id").cloned());
+            return (id.unwrap_or(Value::Null), Err(lang.say(&Msg::BadLine(&error.to_string()))));
+        }
+    };
+    let lang = parsed.lang.unwrap_or(lang);
+    let snapshot = match snapshot(parsed.readings.iter().map(|(&quantity, &value)| (quantity, value))) {
+        Ok(snapshot) => snapshot,
+        Err(error) => return (parsed.id, Err(lang.say(&Msg::ReadingError(&error)))),
+    };
+    let question = Question { text: parsed.question, category: parsed.category, lang, snapshot };
+    let flow = |_: &str| if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let answered = answerer.answer(&question, &mut { flow });
+    (parsed.id, answered.map_err(|error| lang.say(&Msg::NoAnswer(&error))))
+}
+
+/// A snapshot of given values, measured now.
+///
+/// # Errors
+/// [`ReadingError::OutOfRange`] for the first value that cannot be.
+pub fn snapshot(values: impl Iterator<Item = (Quantity, f32)>) -> Result<Snapshot, ReadingError> {
+    let mut snapshot = Snapshot::default();
+    for (quantity, value) in values {
+        if !quantity.is_plausible(value) {
+            return Err(ReadingError::OutOfRange(quantity, value));
+        }
+        snapshot.set(quantity, Ok(Reading { value, at: SystemTime::now() }));
+    }
+    Ok(snapshot)
+}

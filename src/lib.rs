@@ -20,6 +20,7 @@ pub mod prompt;
 pub mod stats;
 
 pub mod headless;
+pub mod log_file;
 pub mod text;
 pub mod tui;
 pub mod worker;

@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    answer::{Answer, Question},
+    answer::{Answer, Answerer, Question},
     text::{Lang, Msg},
 };
 
@@ -31,6 +31,19 @@ pub trait Answers {
         question: &Question,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Answer, String>;
+}
+
+impl Answers for Answerer {
+    fn answer(
+        &mut self,
+        question: &Question,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Answer, String> {
+        self.answer(question, on_text).map_err(|error| {
+            log::error!("no answer: {error}");
+            question.lang.say(&Msg::NoAnswer(&error))
+        })
+    }
 }
 
 /// What the worker reports: `Ready` or `Failed` once, then for each question `Text`* and `Done` or `Failed`, in order.

@@ -219,3 +219,65 @@ fn night_begins_when_it_is_dark_and_unknown_light_is_day() {
     assert_eq!((period(0.0), period(9.9), period(10.0)), (Period::Night, Period::Night, Period::Day));
     assert_eq!(Period::of(&Snapshot::default()), Period::Day);
 }
+
+mod words {
+    //! What the grower is told.
+    use super::*;
+    use tomato_assistant::{
+        answer::readings::climate_note,
+        text::{Lang, Msg},
+    };
+
+    fn note(readings: &[(Quantity, f32)], asked: &[Measure]) -> String {
+        let targets = Targets::parse(TARGETS).unwrap();
+        let snapshot = snapshot(readings);
+        let assessment = assess(&snapshot, &targets, Stage::Fruiting, Period::of(&snapshot));
+        climate_note(&assessment, asked, noon(), Lang::En)
+    }
+
+    #[test]
+    fn the_note_tells_what_is_out_of_range_most_serious_first() {
+        assert_eq!(
+            note(&[(Quantity::Ph, 6.8), (Quantity::Ec, 6.2), (Quantity::Co2, 600.0)], &[]),
+            "EC 6.2 mS/cm: far above 2.5–3.5. pH 6.8: above 5.5–6.5."
+        );
+        assert_eq!(note(&[(Quantity::Ec, 3.0)], &[]), "");
+        assert_eq!(note(&[], &[]), "");
+    }
+
+    #[test]
+    fn the_note_answers_what_was_asked_about() {
+        let asked = [Quantity::Ec.into(), Quantity::Co2.into(), Quantity::LightPpfd.into()];
+        assert_eq!(
+            note(&[(Quantity::Ec, 3.0), (Quantity::LightPpfd, 0.0)], &asked),
+            "EC 3.0 mS/cm: within 2.5–3.5. CO2: not measured, no probe is set up for it. \
+             Light 0 µmol/m²/s: no target at this time of day."
+        );
+        // Out of range and asked about: told once.
+        assert_eq!(note(&[(Quantity::Ec, 6.2)], &asked[..1]).matches("EC").count(), 1);
+    }
+
+    #[test]
+    fn a_fault_is_called_a_fault_with_the_age_of_the_last_good_reading() {
+        let mut taken = snapshot(&[(Quantity::Ph, 6.0), (Quantity::Ec, 6.2)]);
+        taken.set(Quantity::Ph, Ok(Reading { value: 14.0, at: noon() }));
+        taken.set(Quantity::Co2, Err(NoData::NotAnswering("NACK".into())));
+        let assessment = assess(&taken, &Targets::parse(TARGETS).unwrap(), Stage::Fruiting, Period::Day);
+        assert_eq!(
+            climate_note(&assessment, &[], noon() + Duration::from_secs(300), Lang::En),
+            "EC 6.2 mS/cm: far above 2.5–3.5. \
+             Sensor fault, CO2: the probe does not answer (no good reading so far). \
+             Sensor fault, pH: the probe reports what cannot be true (last good reading 5 min ago)."
+        );
+    }
+
+    #[test]
+    fn a_refused_reading_says_what_is_allowed() {
+        let said = |text| Lang::En.say(&Msg::ReadingError(&Quantity::parse_assignment(text).unwrap_err()));
+        let unknown = said("humidity=50");
+        assert!(unknown.contains("\"humidity\"") && Quantity::ALL.iter().all(|q| unknown.contains(q.name())));
+        assert!(said("relative_humidity").contains("NAME=VALUE"));
+        assert!(said("ec=NaN").contains("ec (mS/cm) needs a number"));
+        assert!(said("relative_humidity=140").contains("cannot be 140: it lies between 0 and 100"));
+    }
+}

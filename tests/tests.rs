@@ -9,9 +9,14 @@ mod stages;
 
 mod bundle;
 mod climate;
+mod config;
+mod cross;
 mod fetch;
+mod firmware;
 mod import;
 mod kernels;
 mod model;
 mod pipeline;
+mod program;
+mod sensors;
 mod tiny;

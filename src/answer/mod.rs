@@ -1,6 +1,12 @@
 //! From a question to a finished answer: retrieve, prompt, generate, guard, cite; or decline, or show the curated entry.
 //!
-//! Does NOT know threads, screens or sensors' wires.
+//! [`Answerer`] is the one way in. Does NOT know threads, screens or the probes' wires.
+
+mod answerer;
+pub mod guard;
+pub mod readings;
+
+pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION, OpenError};
 
 use crate::{climate::Snapshot, knowledge::Category, stats::Stats, text::Lang};
 

@@ -5,6 +5,7 @@
 pub mod retrieval;
 
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// The five categories, in the order in which they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +32,22 @@ impl Category {
         Category::EquipmentSensors,
         Category::Troubleshooting,
     ];
+
+    /// The name in the data and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Category::DiseaseManagement => "disease_management",
+            Category::EnvironmentalControl => "environmental_control",
+            Category::NutritionGrowth => "nutrition_growth",
+            Category::EquipmentSensors => "equipment_sensors",
+            Category::Troubleshooting => "troubleshooting",
+        }
+    }
+
+    /// The category with this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|category| category.name() == name)
+    }
 }
 
 /// Where an entry's facts come from.
@@ -70,4 +87,70 @@ pub struct Entry {
     /// Ids of related entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub see_also: Vec<String>,
+}
+
+/// Why a knowledge file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KnowledgeError {
+    /// It is not the JSON expected; line and column are in the words.
+    #[error("the Q&A data cannot be read: {0}")]
+    Format(#[from] serde_json::Error),
+    /// One entry breaks a rule.
+    #[error("the Q&A entry {id:?}: {fault}")]
+    Entry {
+        /// Which entry.
+        id: String,
+        /// Which rule.
+        fault: &'static str,
+    },
+    /// There is nothing to answer from.
+    #[error("the Q&A data has no entries")]
+    Empty,
+}
+
+/// All curated entries, loaded once, in the order in which they are listed: by category, then as in the file.
+#[derive(Clone, Debug)]
+pub struct Knowledge {
+    entries: Vec<Entry>,
+}
+
+impl Knowledge {
+    /// Parses a JSON array of entries and checks each.
+    ///
+    /// # Errors
+    /// The first entry that breaks a rule, by id.
+    pub fn parse(json: &str) -> Result<Self, KnowledgeError> {
+        let mut entries: Vec<Entry> = serde_json::from_str(json)?;
+        let mut ids = HashSet::new();
+        for entry in &entries {
+            let fault = |fault| Err(KnowledgeError::Entry { id: entry.id.clone(), fault });
+            if entry.id.trim().is_empty() || !ids.insert(entry.id.as_str()) {
+                return fault("its id is empty or used twice");
+            }
+            if entry.instruction.trim().is_empty() || entry.output.trim().is_empty() {
+                return fault("question or answer is empty");
+            }
+            if entry.paraphrases.len() < 3 || entry.paraphrases.iter().any(|text| text.trim().is_empty()) {
+                return fault("fewer than three paraphrases, or an empty one");
+            }
+            if entry.sources.is_empty() {
+                return fault("no source");
+            }
+        }
+        for entry in &entries {
+            if entry.see_also.iter().any(|id| !ids.contains(id.as_str())) {
+                return Err(KnowledgeError::Entry { id: entry.id.clone(), fault: "see_also names an unknown entry" });
+            }
+        }
+        if entries.is_empty() {
+            return Err(KnowledgeError::Empty);
+        }
+        entries.sort_by_key(|entry| entry.category);
+        Ok(Self { entries })
+    }
+
+    /// All entries, in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
 }

@@ -1,9 +1,12 @@
-//! English. The only file with English words for growers.
+//! English. The only file with English words for growers, but for `en/climate.rs`.
+
+mod climate;
 
 use super::Msg;
 use crate::{
+    answer::{AnswerError, LONGEST_QUESTION, OpenError},
     bundle::BundleError,
-    climate::{NoData, Quantity},
+    climate::{Level, Measure, NoData, Quantity},
     knowledge::Category,
 };
 
@@ -33,34 +36,79 @@ pub fn say(msg: &Msg) -> String {
         Msg::Bundle(error) => bundle(error),
         Msg::EmptyQuestion => "Please type a question first.".into(),
         Msg::ReferencesDropped(count) => format!("({count} reference(s) left out: the question is very long.)"),
-        Msg::Verbatim(words) => (*words).into(),
+        Msg::BundleUnusable => "The bundle holds something that this version cannot read. Please install a bundle made for \
+                                this version. Details are in the log."
+            .into(),
+        Msg::CannotOpen(error) => cannot_open(error),
+        Msg::NoAnswer(error) => match error {
+            AnswerError::Empty => "Please type a question first.".into(),
+            AnswerError::TooLong(length) => format!(
+                "The question is too long: {length} characters, and {LONGEST_QUESTION} is the limit. Please shorten it."
+            ),
+            AnswerError::Engine(_) => {
+                "The question could not be answered. Please ask it again in fewer words; if that does not help, restart \
+                 the assistant. Details are in the log."
+                    .into()
+            }
+        },
 
-        Msg::ShortQuantity(quantity) => match quantity {
-            Quantity::AirTemperature => "air",
-            Quantity::RelativeHumidity => "humidity",
-            Quantity::Co2 => "CO2",
-            Quantity::LightPpfd => "light",
-            Quantity::RootTemperature => "root",
-            Quantity::Ph => "pH",
-            Quantity::Ec => "EC",
-            Quantity::SubstrateMoisture => "moisture",
+        Msg::Assessed(item, age) => climate::assessed(item, *age),
+        Msg::NoProbe(measure) => climate::no_probe(*measure),
+        Msg::ReadingError(error) => climate::reading_error(error),
+        Msg::ConfigError(error) => climate::config_error(error),
+        Msg::ReplayError(error) => climate::replay_error(error),
+
+        Msg::Measure(Measure::Vpd) => "vapour pressure deficit (VPD)".into(),
+        Msg::Measure(Measure::Read(quantity)) => say(&Msg::Quantity(*quantity)),
+        Msg::ShortMeasure(measure) => match measure {
+            Measure::Vpd => "VPD",
+            Measure::Read(Quantity::AirTemperature) => "air",
+            Measure::Read(Quantity::RelativeHumidity) => "humidity",
+            Measure::Read(Quantity::Co2) => "CO2",
+            Measure::Read(Quantity::LightPpfd) => "light",
+            Measure::Read(Quantity::RootTemperature) => "root",
+            Measure::Read(Quantity::Ph) => "pH",
+            Measure::Read(Quantity::Ec) => "EC",
+            Measure::Read(Quantity::SubstrateMoisture) => "moisture",
         }
         .into(),
-        Msg::Value(Quantity::LightPpfd, value) => format!("{value:.0} µmol/m²/s"),
-        Msg::Value(quantity, value) | Msg::ShortValue(quantity, value) => match quantity {
-            Quantity::AirTemperature | Quantity::RootTemperature => format!("{value:.1} °C"),
-            Quantity::RelativeHumidity | Quantity::SubstrateMoisture => format!("{value:.0} %"),
-            Quantity::Co2 => format!("{value:.0} ppm"),
-            Quantity::LightPpfd => format!("{value:.0} µmol"),
-            Quantity::Ph => format!("{value:.1}"),
-            Quantity::Ec => format!("{value:.1} mS/cm"),
-        },
+        Msg::Value(measure, value) => format!("{value:.*} {}", measure.decimals(), measure.unit()).trim_end().into(),
+        // The full unit does not fit into the strip.
+        Msg::ShortValue(Measure::Read(Quantity::LightPpfd), value) => format!("{value:.0} µmol"),
+        Msg::ShortValue(measure, value) => say(&Msg::Value(*measure, *value)),
+        Msg::Level(level) => match level {
+            Level::Fault => "no reading",
+            Level::VeryLow => "FAR TOO LOW",
+            Level::Low => "LOW",
+            Level::Ok => "good",
+            Level::High => "HIGH",
+            Level::VeryHigh => "FAR TOO HIGH",
+        }
+        .into(),
+        Msg::ShortLevel(level) => match level {
+            Level::Fault | Level::Ok => "",
+            Level::VeryLow => "LOW!",
+            Level::Low => "low",
+            Level::High => "high",
+            Level::VeryHigh => "HIGH!",
+        }
+        .into(),
+        Msg::Target(measure, range) => {
+            let (digits, unit) = (measure.decimals(), measure.unit());
+            format!("Best: {:.*} to {:.*} {unit}", digits, range.ideal_low, digits, range.ideal_high)
+                .trim_end()
+                .to_owned()
+                + "."
+        }
+        Msg::Problems(1) => "1 reading needs a look".into(),
+        Msg::Problems(count) => format!("{count} readings need a look"),
         Msg::Age(age) => match age.as_secs() {
             seconds @ 0..60 => format!("{seconds} s"),
             seconds @ 60..3600 => format!("{} min", seconds / 60),
             seconds => format!("{} h", seconds / 3600),
         },
-        Msg::Measured(age) => format!("measured {} ago", say(&Msg::Age(*age))),
+        Msg::Measured(age) => format!("Measured {} ago.", say(&Msg::Age(*age))),
+        Msg::LastGood(age) => format!("Last good reading {} ago.", say(&Msg::Age(*age))),
         Msg::NoData(reason) => match reason {
             NoData::NotConfigured => "not measured",
             NoData::NotAnswering(_) => "no answer",
@@ -105,13 +153,25 @@ pub fn say(msg: &Msg) -> String {
             stats.memory.rss_mib,
             stats.memory.peak_mib,
         ),
-        Msg::Queued => "The assistant is still busy. Your question is next.".into(),
+        Msg::QueuedLoading => {
+            "The assistant is still loading. Your question is answered as soon as it is ready.".into()
+        }
+        Msg::Queued => "The answer before is being stopped. Your question is next.".into(),
         Msg::ReadMeanwhile => "Meanwhile you can read".into(),
         Msg::ReadingPage => "Reading the references and your greenhouse's readings...".into(),
         Msg::Fallback => "This is the reviewed entry itself: the model's own words were not good enough.".into(),
         Msg::Declined => "This is not about growing tomatoes in a greenhouse.".into(),
+        Msg::Refusal => "I can only help with growing tomatoes in a greenhouse: diseases and pests, climate, nutrition and \
+                         watering, sensors, and finding the cause of a problem. I found nothing reviewed on this question. \
+                         Please ask it in other words, or ask your adviser."
+            .into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),
+        Msg::Rests => "Based on these reviewed entries:".into(),
+        Msg::BadLine(reason) => format!(
+            "This line cannot be read ({reason}). A line is {{\"id\": ..., \"question\": \"...\"}} with, if wanted, \
+             \"category\", \"lang\" and \"readings\": {{\"ec\": 2.5}}."
+        ),
         Msg::ReferencesHeading => "Based on these reviewed entries (tap to read)".into(),
         Msg::CuratedEntry => "Reviewed entry".into(),
         Msg::SourcesHeading => "Sources".into(),
@@ -165,4 +225,41 @@ fn bundle(error: &BundleError) -> String {
              assistant.toml, or set the variable HOME."
             .into(),
     }
+}
+
+/// A bundle passed its checks but holds something this version cannot use.
+fn cannot_open(error: &OpenError) -> String {
+    let part = match error {
+        OpenError::Read { .. } => "a file that cannot be read",
+        OpenError::Knowledge(_) => "questions and answers that this version cannot read",
+        OpenError::Targets(_) => "target ranges that this version cannot read",
+        OpenError::Engine(_) => "a language model that this version cannot run",
+    };
+    format!("The bundle holds {part}. Please install a bundle made for this version. ({error})")
+}
+
+/// The measures that `question` names; all of them when it asks about sensors or readings as such.
+pub fn measures_named(question: &str) -> Vec<Measure> {
+    let question = question.to_lowercase();
+    let words: Vec<&str> = question.split(|letter: char| !letter.is_alphanumeric()).collect();
+    let names = |any: &[&str]| any.iter().any(|name| words.contains(name));
+    if names(&["sensor", "sensors", "reading", "readings", "measurements"]) {
+        return Measure::all().collect();
+    }
+    let named = |measure: &Measure| match measure {
+        Measure::Vpd => names(&["vpd", "deficit"]),
+        Measure::Read(Quantity::AirTemperature) => {
+            names(&["temperature", "temperatures", "hot", "cold", "heat", "warm"])
+        }
+        Measure::Read(Quantity::RelativeHumidity) => names(&["humidity", "humid", "rh"]),
+        Measure::Read(Quantity::Co2) => names(&["co2", "carbon"]),
+        Measure::Read(Quantity::LightPpfd) => names(&["light", "ppfd", "par"]),
+        Measure::Read(Quantity::RootTemperature) => {
+            names(&["root", "roots"]) && names(&["temperature", "cold", "warm"])
+        }
+        Measure::Read(Quantity::Ph) => names(&["ph", "acid", "acidity"]),
+        Measure::Read(Quantity::Ec) => names(&["ec", "conductivity", "salt", "salts", "salinity"]),
+        Measure::Read(Quantity::SubstrateMoisture) => names(&["moisture", "dry", "wet"]),
+    };
+    Measure::all().filter(named).collect()
 }

@@ -8,7 +8,7 @@ mod en;
 use std::time::Duration;
 
 use crate::{
-    climate::{NoData, Quantity},
+    climate::{Level, Measure, NoData, Quantity, Range},
     knowledge::Source,
     stats::Stats,
 };
@@ -23,10 +23,32 @@ pub enum Lang {
 }
 
 impl Lang {
+    /// All languages.
+    pub const ALL: [Lang; 1] = [Lang::En];
+
+    /// The name in the config and after `--lang`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lang::En => "en",
+        }
+    }
+
+    /// The language with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lang| lang.name() == name)
+    }
+
     /// The words for `msg` in this language.
     pub fn say(self, msg: &Msg) -> String {
         match self {
             Lang::En => en::say(msg),
+        }
+    }
+
+    /// The measures that `question` names in this language; all of them when it asks about sensors as such.
+    pub fn measures_named(self, question: &str) -> Vec<Measure> {
+        match self {
+            Lang::En => en::measures_named(question),
         }
     }
 }
@@ -46,20 +68,48 @@ pub enum Msg<'a> {
     Bundle(&'a crate::bundle::BundleError),
     /// A reference was left out because the question was long.
     ReferencesDropped(usize),
-    /// Placeholder until more are needed.
-    Verbatim(&'a str),
+    /// A bundle that is whole cannot be used; the log says why.
+    BundleUnusable,
+    /// Why a bundle that is whole cannot be answered from.
+    CannotOpen(&'a crate::answer::OpenError),
+    /// Why a question got no answer.
+    NoAnswer(&'a crate::answer::AnswerError),
+
+    // The greenhouse.
+    /// A judged reading or a fault, as a sentence; with the age of the number or of the last good one.
+    Assessed(&'a crate::climate::Assessed, Option<Duration>),
+    /// Nothing measures it, as a sentence.
+    NoProbe(crate::climate::Measure),
+    /// A `--reading` is refused.
+    ReadingError(&'a crate::climate::ReadingError),
+    /// The config is refused.
+    ConfigError(&'a crate::config::ConfigError),
+    /// A replay file is refused.
+    ReplayError(&'a crate::sensors::ReplayError),
 
     // The screen.
-    /// Short name of a quantity, for the readings strip.
-    ShortQuantity(Quantity),
+    /// Name of what is measured or derived.
+    Measure(Measure),
+    /// The same, short, for the readings strip.
+    ShortMeasure(Measure),
     /// A value with its unit.
-    Value(Quantity, f32),
+    Value(Measure, f32),
     /// A value with a unit short enough for the readings strip.
-    ShortValue(Quantity, f32),
+    ShortValue(Measure, f32),
+    /// How a value stands to its range.
+    Level(Level),
+    /// The same, short; empty when there is nothing to say.
+    ShortLevel(Level),
+    /// The ideal range.
+    Target(Measure, Range),
+    /// How many readings need a look.
+    Problems(usize),
     /// How long ago a reading was taken, short.
     Age(Duration),
     /// How long ago a reading was taken, as a sentence.
     Measured(Duration),
+    /// How long ago there was last a good reading, as a sentence.
+    LastGood(Duration),
     /// Why there is no reading, short.
     NoData(&'a NoData),
     /// What to do about it.
@@ -104,7 +154,9 @@ pub enum Msg<'a> {
     FirstWords(Duration),
     /// What the last answer cost.
     Cost(&'a Stats),
-    /// The question waits for the answerer.
+    /// The question waits until the bundle is open.
+    QueuedLoading,
+    /// The question waits until the one before has stopped.
     Queued,
     /// Heading: the curated entry can be read while waiting.
     ReadMeanwhile,
@@ -112,12 +164,18 @@ pub enum Msg<'a> {
     ReadingPage,
     /// The answer is the curated entry, not the model's words.
     Fallback,
-    /// The question is not about tomatoes.
+    /// Heading: the question is not about tomatoes.
     Declined,
+    /// In place of an answer to a question that is not about tomatoes.
+    Refusal,
     /// The answer was stopped.
     Stopped,
     /// Heading above what the readings say.
     ReadingsHeading,
+    /// Heading above the references where they cannot be tapped.
+    Rests,
+    /// A line of a batch file is not what it should be; the parser's words.
+    BadLine(&'a str),
     /// Heading above the references.
     ReferencesHeading,
     /// Heading of a curated entry.

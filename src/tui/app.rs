@@ -12,7 +12,7 @@ use ratatui_textarea::{TextArea, WrapMode};
 use super::theme;
 use crate::{
     answer::{Answer, Question},
-    climate::Snapshot,
+    climate::{Assessment, Snapshot},
     knowledge::{Category, Entry},
     stats::Stats,
     text::{Lang, Msg},
@@ -20,7 +20,6 @@ use crate::{
 };
 
 /// Longest question that can be typed or pasted, in characters: about as much as fits into the prompt.
-pub const LONGEST_QUESTION: usize = 2000;
 
 /// Everything that can happen to the screen.
 #[derive(Debug)]
@@ -46,8 +45,10 @@ pub struct Now {
     pub instant: Instant,
     /// For the age of readings.
     pub clock: SystemTime,
-    /// The greenhouse.
+    /// The greenhouse, for the prompt.
     pub snapshot: Snapshot,
+    /// The greenhouse, judged, for the screen.
+    pub assessment: Assessment,
 }
 
 /// What the loop is to do after an update.
@@ -161,7 +162,7 @@ pub struct Exchange {
     pub phase: Phase,
     /// What has streamed in.
     pub text: String,
-    /// When it was asked.
+    /// When it was asked; once it is sent, when that was.
     pub asked: Instant,
     /// From then to the first words.
     pub first_text: Option<Duration>,

@@ -51,7 +51,7 @@ impl Layout {
         if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
             return Self { too_small: true, body: area, ..Self::default() };
         }
-        let (cells, missing) = readings::strip(&app.now.snapshot, app.now.clock, app.lang);
+        let (cells, missing) = readings::strip(&app.now.assessment, app.now.clock, app.lang);
         let per_row = usize::from(area.width / STRIP_CELL);
         let rows = cells.len().div_ceil(per_row) + usize::from(missing.is_some());
         let strip_rows = (rows as u16).min(area.height / 4);

@@ -27,7 +27,12 @@ use crossterm::event::{self, Event as Input};
 
 use app::{Action, App, Event, Now};
 
-use crate::{climate::Snapshot, knowledge::Entry, text::Lang, worker::Worker};
+use crate::{
+    climate::{Assessment, Snapshot},
+    knowledge::Entry,
+    text::Lang,
+    worker::Worker,
+};
 
 /// How long to wait for a key: also the longest that a streamed word stays unseen.
 const POLL: Duration = Duration::from_millis(40);
@@ -36,10 +41,18 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Runs the app until Ctrl-C or Ctrl-Q, SIGINT, SIGTERM or SIGHUP.
 ///
-/// `entries` are the curated entries in the order in which they are listed; `snapshot` gives the greenhouse now and is
-/// called twice a second. An error is the terminal's; the terminal is restored in every case.
-pub fn run(mut worker: Worker, entries: Vec<Entry>, snapshot: impl Fn() -> Snapshot, lang: Lang) -> io::Result<()> {
-    let now = || Now { instant: Instant::now(), clock: SystemTime::now(), snapshot: snapshot() };
+/// `entries` are the curated entries in the order in which they are listed; `greenhouse` gives it as it is now, judged, and
+/// is called at least twice a second. An error is the terminal's; the terminal is restored in every case.
+pub fn run(
+    mut worker: Worker,
+    entries: Vec<Entry>,
+    greenhouse: impl Fn() -> (Snapshot, Assessment),
+    lang: Lang,
+) -> io::Result<()> {
+    let now = || {
+        let (snapshot, assessment) = greenhouse();
+        Now { instant: Instant::now(), clock: SystemTime::now(), snapshot, assessment }
+    };
     let mut screen = screen::Screen::take(lang)?;
     let mut app = App::new(entries, lang, now());
     let mut changed = true;

@@ -6,7 +6,7 @@
 use ratatui::style::Style;
 
 use super::{
-    app::{App, Exchange, Page, Phase, Target},
+    app::{App, Engine, Exchange, Page, Phase, Target},
     theme,
     widgets::{readings, wrap::wrap},
 };
@@ -93,7 +93,8 @@ impl Lines {
         self.gap();
         match &exchange.phase {
             Phase::Queued => {
-                self.add(&say(Msg::Queued), theme::QUIET);
+                let loading = app.engine == Engine::Loading;
+                self.add(&say(if loading { Msg::QueuedLoading } else { Msg::Queued }), theme::QUIET);
                 if let Some(index) = exchange.entry {
                     self.gap();
                     self.add(&say(Msg::ReadMeanwhile), theme::HEADING);
@@ -155,7 +156,7 @@ impl Lines {
     }
 
     fn readings(&mut self, app: &App) {
-        for row in readings::full(&app.now.snapshot, app.now.clock, app.lang) {
+        for row in readings::full(&app.now.assessment, app.now.clock, app.lang) {
             self.gap();
             self.add(&row.name, theme::QUIET);
             self.add(&row.value, row.style);

@@ -5,10 +5,15 @@
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    app::{Action, App, Engine, Event, Exchange, LONGEST_QUESTION, Page, Phase, Target},
+    app::{Action, App, Engine, Event, Exchange, Page, Phase, Target},
     keys, pointer,
 };
-use crate::{answer::Question, knowledge::Category, text::Msg, worker};
+use crate::{
+    answer::{LONGEST_QUESTION, Question},
+    knowledge::Category,
+    text::Msg,
+    worker,
+};
 
 /// Applies one event.
 pub fn update(app: &mut App, event: Event) -> Option<Action> {
@@ -89,6 +94,7 @@ fn send(app: &mut App) -> Option<Action> {
         Engine::Idle => {
             app.engine = Engine::Busy;
             exchange.phase = Phase::Reading;
+            exchange.asked = app.now.instant;
             Some(Action::Ask(Box::new(Question {
                 text: exchange.question.clone(),
                 category: exchange.category,

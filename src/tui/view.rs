@@ -75,21 +75,27 @@ fn header(app: &App, frame: &mut Frame, area: Rect) {
         Page::Readings => app.lang.say(&Msg::AllReadings),
         _ => app.lang.say(&Msg::AppName),
     };
-    print(frame, inset(area), &title, theme::HEADER);
+    let problems = readings::problems(&app.now.assessment);
+    let words = if problems > 0 { app.lang.say(&Msg::Problems(problems)) } else { String::new() };
+    let rest = print_right(frame, inset(area), &words, theme::HEADER.patch(theme::NOTICE));
+    print(frame, rest, &title, theme::HEADER);
 }
 
 fn strip(app: &App, frame: &mut Frame, area: Rect) {
     frame.render_widget(Block::new().style(theme::STRIP), area);
-    let (list, missing) = readings::strip(&app.now.snapshot, app.now.clock, app.lang);
+    let (list, missing) = readings::strip(&app.now.assessment, app.now.clock, app.lang);
     let columns = area.width / STRIP_CELL;
     let width = area.width / columns;
     for (index, cell) in list.iter().enumerate() {
         let (row, column) = (index as u16 / columns, index as u16 % columns);
-        let mut rest = inset(Rect { x: area.x + column * width, y: area.y + row, width, height: 1 });
+        let mut rest = Rect { x: area.x + column * width + 1, y: area.y + row, width: width - 1, height: 1 };
         if row >= area.height {
             return;
         }
         for (words, style) in [(&cell.name, theme::QUIET), (&cell.value, cell.style), (&cell.remark, theme::QUIET)] {
+            if style == theme::QUIET && cells(words) > usize::from(rest.width) {
+                break; // half an age would mislead; the readings page has the whole
+            }
             print(frame, rest, words, style);
             let used = (cells(words) as u16 + 1).min(rest.width);
             (rest.x, rest.width) = (rest.x + used, rest.width - used);

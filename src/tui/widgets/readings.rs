@@ -1,71 +1,99 @@
-//! Readings in words: the strip's short cells and the readings page's full lines.
+//! Readings in words: the strip's short cells and the readings page's full rows.
 //!
-//! Turns a `Snapshot` into words with a style. Colour repeats what the words say, it never says more. Does NOT decide
+//! Turns an `Assessment` into words with a style. Colour repeats what the words say, it never says more. Does NOT decide
 //! what is out of range: `climate` does.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ratatui::style::Style;
 
 use crate::{
-    climate::{NoData, Quantity, Snapshot},
+    climate::{Assessed, Assessment, Level, Measure, NoData, Quantity},
     text::{Lang, Msg},
     tui::theme,
 };
 
-/// One thing in the strip.
+/// One measure in words.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// Name of the quantity.
+    /// Its name.
     pub name: String,
-    /// Value with unit, or why there is none.
+    /// Value with unit, or why there is none; how it stands to its target if it is outside.
     pub value: String,
     /// How the value is shown.
     pub style: Style,
-    /// Age of the reading, and how it stands to its target.
+    /// Age of the reading and what else there is to know.
     pub remark: String,
 }
 
-/// What is measured, one cell each, and in words what is not.
-pub fn strip(snapshot: &Snapshot, now: SystemTime, lang: Lang) -> (Vec<Cell>, Option<String>) {
-    let (mut cells, mut missing) = (Vec::new(), Vec::new());
-    for quantity in Quantity::ALL {
-        let name = lang.say(&Msg::ShortQuantity(quantity));
-        match snapshot.get(quantity) {
-            Ok(reading) => cells.push(Cell {
-                name,
-                value: lang.say(&Msg::ShortValue(quantity, reading.value)),
-                style: theme::STRONG,
-                remark: lang.say(&Msg::Age(now.duration_since(reading.at).unwrap_or_default())),
-            }),
-            Err(NoData::NotConfigured) => missing.push(name),
-            Err(reason) => cells.push(Cell {
-                name,
-                value: lang.say(&Msg::NoData(reason)),
-                style: theme::NOTICE,
-                remark: String::new(),
-            }),
-        }
-    }
-    let missing = (!missing.is_empty()).then(|| lang.say(&Msg::NotMeasured(&missing)));
-    (cells, missing)
-}
-
-/// Every quantity in full words, measured or not.
-pub fn full(snapshot: &Snapshot, now: SystemTime, lang: Lang) -> Vec<Cell> {
-    let row = |quantity| {
-        let name = lang.say(&Msg::Quantity(quantity));
-        match snapshot.get(quantity) {
-            Ok(reading) => {
-                let age = now.duration_since(reading.at).unwrap_or_default();
-                let value = lang.say(&Msg::Value(quantity, reading.value));
-                Cell { name, value, style: theme::STRONG, remark: lang.say(&Msg::Measured(age)) }
-            }
-            Err(reason) => {
-                let style = if *reason == NoData::NotConfigured { theme::QUIET } else { theme::NOTICE };
-                Cell { name, value: lang.say(&Msg::NoData(reason)), style, remark: lang.say(&Msg::Advice(reason)) }
-            }
+/// What is measured, in cells as short as can be, and in one line of words what is not.
+pub fn strip(assessment: &Assessment, now: SystemTime, lang: Lang) -> (Vec<Cell>, Option<String>) {
+    let cell = |item: &Assessed| {
+        let value = match &item.value {
+            Ok(value) => lang.say(&Msg::ShortValue(item.measure, *value)),
+            Err(reason) => lang.say(&Msg::NoData(reason)),
+        };
+        let value = [value, lang.say(&Msg::ShortLevel(item.level))].join(" ");
+        let age = item.value.is_ok().then(|| age(item, now)).flatten();
+        Cell {
+            name: lang.say(&Msg::ShortMeasure(item.measure)),
+            value: value.trim_end().into(),
+            style: style(item.level),
+            remark: age.map(|age| lang.say(&Msg::Age(age))).unwrap_or_default(),
         }
     };
-    Quantity::ALL.into_iter().map(row).collect()
+    let missing: Vec<String> = unmeasured(assessment).map(|quantity| lang.say(&Msg::ShortMeasure(quantity))).collect();
+    let missing = (!missing.is_empty()).then(|| lang.say(&Msg::NotMeasured(&missing)));
+    (assessment.items.iter().map(cell).collect(), missing)
+}
+
+/// Every measure in full words, measured or not.
+pub fn full(assessment: &Assessment, now: SystemTime, lang: Lang) -> Vec<Cell> {
+    let row = |item: &Assessed| {
+        let age = age(item, now);
+        let (value, remark) = match &item.value {
+            Ok(value) => {
+                let level = lang.say(&Msg::Level(item.level));
+                let range = item.range.map(|range| lang.say(&Msg::Target(item.measure, range)));
+                let measured = age.map(|age| lang.say(&Msg::Measured(age)));
+                let remark = [range, measured].into_iter().flatten().collect::<Vec<_>>().join(" ");
+                ([lang.say(&Msg::Value(item.measure, *value)), level].join("  "), remark)
+            }
+            Err(reason) => {
+                let last = age.map(|age| lang.say(&Msg::LastGood(age))).unwrap_or_default();
+                (lang.say(&Msg::NoData(reason)), [lang.say(&Msg::Advice(reason)), last].join(" "))
+            }
+        };
+        Cell { name: lang.say(&Msg::Measure(item.measure)), value, style: style(item.level), remark }
+    };
+    let absent = |measure| Cell {
+        name: lang.say(&Msg::Measure(measure)),
+        value: lang.say(&Msg::NoData(&NoData::NotConfigured)),
+        style: theme::QUIET,
+        remark: lang.say(&Msg::Advice(&NoData::NotConfigured)),
+    };
+    assessment.items.iter().map(row).chain(unmeasured(assessment).map(absent)).collect()
+}
+
+/// How many measures are outside their range or without a believable number.
+pub fn problems(assessment: &Assessment) -> usize {
+    assessment.items.iter().filter(|item| item.level != Level::Ok).count()
+}
+
+/// Quantities that no probe measures.
+fn unmeasured(assessment: &Assessment) -> impl Iterator<Item = Measure> {
+    Quantity::ALL.into_iter().map(Measure::Read).filter(|measure| assessment.get(*measure).is_none())
+}
+
+/// Age of the number, or of the last good one. Zero if the clock was set back since.
+fn age(item: &Assessed, now: SystemTime) -> Option<Duration> {
+    item.at.map(|at| now.duration_since(at).unwrap_or_default())
+}
+
+fn style(level: Level) -> Style {
+    match level {
+        Level::Ok => theme::STRONG,
+        Level::Low | Level::High | Level::Fault => theme::NOTICE,
+        Level::VeryLow | Level::VeryHigh => theme::ALARM,
+    }
 }

@@ -1,0 +1,119 @@
+//! Polls the probes and keeps the newest snapshot.
+//!
+//! One thread a probe, so that a probe that hangs holds up nobody: its readings age into `NoData::Stale` while the
+//! others stay live. A probe that panics is reported as not answering and asked again at the next turn.
+
+use super::Probe;
+use crate::climate::{NoData, Reading, Snapshot};
+use std::{
+    mem::discriminant,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread::JoinHandle,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// Name of the polling threads. A panic hook that ends the program must let a panic on a thread of this name pass: it
+/// is caught.
+pub const THREAD_NAME: &str = "probe";
+
+/// How long dropping waits for a probe that is just being read, before leaving its thread to itself.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The running poll loops. Dropping it stops them.
+pub struct Poller {
+    snapshot: Arc<Mutex<Snapshot>>,
+    stale_after: Duration,
+    threads: Vec<(mpsc::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Poller {
+    /// Reads each of `probes` now and then every `interval`. Readings older than `stale_after` are not shown as live.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn start(probes: Vec<Box<dyn Probe>>, interval: Duration, stale_after: Duration) -> std::io::Result<Self> {
+        let snapshot = Arc::new(Mutex::new(Snapshot::default()));
+        for probe in &probes {
+            for quantity in probe.quantities() {
+                lock(&snapshot).set(quantity, Err(not_read_yet()));
+            }
+        }
+        let threads = probes
+            .into_iter()
+            .map(|mut probe| {
+                let (stop, stopped) = mpsc::channel::<()>();
+                let snapshot = Arc::clone(&snapshot);
+                let thread = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
+                    loop {
+                        poll(probe.as_mut(), &snapshot);
+                        // Ends at once when the poller is dropped.
+                        if stopped.recv_timeout(interval) != Err(mpsc::RecvTimeoutError::Timeout) {
+                            break;
+                        }
+                    }
+                })?;
+                Ok((stop, thread))
+            })
+            .collect::<std::io::Result<_>>()?;
+        Ok(Self { snapshot, stale_after, threads })
+    }
+
+    /// What is known now. Never waits for a probe.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = lock(&self.snapshot).clone();
+        snapshot.expire(SystemTime::now(), self.stale_after);
+        snapshot
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        let (stops, threads): (Vec<_>, Vec<_>) = self.threads.drain(..).unzip();
+        drop(stops);
+        let give_up = Instant::now() + PATIENCE;
+        for thread in threads {
+            while !thread.is_finished() && Instant::now() < give_up {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if thread.is_finished() {
+                // A panic was already caught inside; there is nothing to learn from the result.
+                let _ = thread.join();
+            } else {
+                log::warn!("a probe does not answer; its thread ends with the program");
+            }
+        }
+    }
+}
+
+/// Reads `probe` once into `snapshot`, which is not locked meanwhile. A panic of the probe, or a quantity that it left
+/// out, becomes [`NoData::NotAnswering`].
+pub fn poll(probe: &mut dyn Probe, snapshot: &Mutex<Snapshot>) {
+    // A probe half-way through a panic may give odd readings afterwards, but those are checked like any others.
+    let answers = catch_unwind(AssertUnwindSafe(|| probe.read())).unwrap_or_default();
+    let at = SystemTime::now();
+    for quantity in probe.quantities() {
+        let answer = answers.iter().rev().find(|(of, _)| *of == quantity).map(|(_, answer)| answer.clone());
+        let answer = answer.unwrap_or_else(|| Err(NoData::NotAnswering("the driver failed".into())));
+        let mut snapshot = lock(snapshot);
+        let before = snapshot.get(quantity).clone();
+        snapshot.set(quantity, answer.map(|value| Reading { value, at }));
+        // Only the change: a probe that is unplugged for a week must not fill the log.
+        match (before, snapshot.get(quantity)) {
+            (Ok(_), Ok(_)) => {}
+            (Err(_), Ok(_)) => log::info!("{}: {} answers", probe.name(), quantity.name()),
+            (Err(before), Err(now)) if before != not_read_yet() && discriminant(&before) == discriminant(now) => {}
+            (_, Err(now)) => log::warn!("{}: no {}: {now:?}", probe.name(), quantity.name()),
+        }
+    }
+}
+
+/// The state of a quantity from the start until its probe is first read.
+fn not_read_yet() -> NoData {
+    NoData::NotAnswering("not read yet".into())
+}
+
+/// A snapshot is whole after every `set`, so a lock poisoned by a panic elsewhere is still good.
+fn lock(snapshot: &Mutex<Snapshot>) -> MutexGuard<'_, Snapshot> {
+    snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+}

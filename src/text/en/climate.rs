@@ -1,0 +1,124 @@
+//! English for the greenhouse: assessed readings, `--reading`, `assistant.toml`, replay files.
+
+use super::say;
+use crate::{
+    climate::{Assessed, Level, Measure, NoData, Quantity, ReadingError},
+    config::{Allowed, ConfigError, Problem},
+    sensors::ReplayError,
+    text::Msg,
+};
+use std::time::Duration;
+
+/// "EC 6.2 mS/cm: far above 2.5–3.5." `age` is that of the number, or on a fault of the last good one.
+pub fn assessed(item: &Assessed, age: Option<Duration>) -> String {
+    let name = at_start(&say(&Msg::Measure(item.measure)));
+    match (&item.value, item.range) {
+        (Err(reason), _) => {
+            let last = match age {
+                Some(age) => format!("last good reading {} ago", say(&Msg::Age(age))),
+                None => "no good reading so far".into(),
+            };
+            let what = match reason {
+                NoData::NotConfigured => return no_probe(item.measure),
+                NoData::NotAnswering(_) => "the probe does not answer",
+                NoData::Implausible(_) => "the probe reports what cannot be true",
+                NoData::Stale => "the last reading is too old to go by",
+            };
+            format!("Sensor fault, {}: {what} ({last}).", say(&Msg::Measure(item.measure)))
+        }
+        (Ok(value), None) => {
+            format!("{name} {}: no target at this time of day.", say(&Msg::Value(item.measure, *value)))
+        }
+        (Ok(value), Some(range)) => {
+            let how = match item.level {
+                Level::VeryLow => "far below",
+                Level::Low => "below",
+                Level::Ok | Level::Fault => "within",
+                Level::High => "above",
+                Level::VeryHigh => "far above",
+            };
+            let digits = item.measure.decimals();
+            let value = say(&Msg::Value(item.measure, *value));
+            format!("{name} {value}: {how} {:.digits$}–{:.digits$}.", range.ideal_low, range.ideal_high)
+        }
+    }
+}
+
+/// Nothing in the config measures it.
+pub fn no_probe(measure: Measure) -> String {
+    format!("{}: not measured, no probe is set up for it.", at_start(&say(&Msg::Measure(measure))))
+}
+
+pub fn reading_error(error: &ReadingError) -> String {
+    let name = |quantity: &Quantity| match quantity.unit() {
+        "" => quantity.name().to_owned(),
+        unit => format!("{} ({unit})", quantity.name()),
+    };
+    let names = || Quantity::ALL.iter().map(name).collect::<Vec<_>>().join(", ");
+    match error {
+        ReadingError::NoEquals(given) => {
+            format!("A reading is written NAME=VALUE, such as ec=3.1; \"{given}\" has no \"=\". Names: {}.", names())
+        }
+        ReadingError::UnknownName(given) => format!("There is no reading named \"{given}\". Names: {}.", names()),
+        ReadingError::NotANumber(quantity, given) => {
+            format!("{} needs a number, such as {}=3.1; \"{given}\" is none.", name(quantity), quantity.name())
+        }
+        ReadingError::OutOfRange(quantity, value) => {
+            let limits = quantity.limits();
+            format!("{} cannot be {value}: it lies between {} and {}.", name(quantity), limits.min, limits.max)
+        }
+    }
+}
+
+pub fn config_error(error: &ConfigError) -> String {
+    let path = error.path.display();
+    let place = error.line.map_or_else(|| path.to_string(), |line| format!("{path}, line {line}"));
+    match &error.problem {
+        Problem::NotReadable(reason) => {
+            format!("The settings in {place} cannot be read: {reason}. Check the path and who may read the file.")
+        }
+        Problem::Toml(detail) => format!("{place}: {detail}. Correct that line and start again."),
+        Problem::NotAllowed { key, given, allowed } => {
+            let allowed = match allowed {
+                Allowed::OneOf(words) => words.join(", "),
+                Allowed::FromTo(min, max) => format!("{min} to {max}"),
+                Allowed::Addresses(min, max) => format!("{min:#04x} to {max:#04x}"),
+            };
+            format!("{place}: {key} = {given} is not allowed. Allowed: {allowed}.")
+        }
+        Problem::Missing(key) => format!("{place}: this sensor needs the key {key}."),
+        Problem::Useless(key) => format!("{place}: this kind of sensor has no {key}. Remove the line."),
+        Problem::SameTwice => format!(
+            "{place}: this sensor measures what the one before it measures. Keep one of the two, so that it is clear \
+             which number is shown."
+        ),
+    }
+}
+
+pub fn replay_error(error: &ReplayError) -> String {
+    match error {
+        ReplayError::NotReadable(path, reason) => {
+            format!("The recorded day {} cannot be read: {reason}. Check `file` in assistant.toml.", path.display())
+        }
+        ReplayError::Header(path) => format!(
+            "{}, line 1: expected \"time\" and then different names of readings, separated by commas. Names: {}.",
+            path.display(),
+            Quantity::ALL.map(Quantity::name).join(", ")
+        ),
+        ReplayError::Line(path, line) => format!(
+            "{}, line {line}: expected HH:MM, later than the line before, and as many numbers (or blanks) as line 1 \
+             has names.",
+            path.display()
+        ),
+        ReplayError::Empty(path) => format!("{} has no line with readings.", path.display()),
+    }
+}
+
+/// With a capital, as a sentence starts; names such as pH keep their form.
+fn at_start(name: &str) -> String {
+    let mut letters = name.chars();
+    match (letters.next(), letters.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => first.to_uppercase().chain(letters).collect(),
+        _ => name.into(),
+    }
+}
