@@ -20,3 +20,4 @@ mod pipeline;
 mod program;
 mod sensors;
 mod tiny;
+mod tiny_base;
