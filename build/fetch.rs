@@ -294,6 +294,9 @@ fn pip_failed(requirement: &str, stderr: &str) -> FetchError {
         "NewConnectionError",
         "ConnectionError",
         "name resolution",
+        "NameResolutionError",
+        // pip found no index at all, after retrying.
+        "from versions: none",
         "timed out",
         "ConnectTimeout",
         "ProxyError",

@@ -125,7 +125,7 @@ fn refuse_zero_alignment(file: &mut File, path: &Path) -> Result<(), ImportError
         file.seek(SeekFrom::Start(0)).map(|_| ())
     };
     read().map_err(|source| ImportError::io(path, source))?;
-    for (at, _) in start.windows(key.len()).enumerate().filter(|(_, window)| window == key) {
+    for (at, _) in start.windows(key.len()).enumerate().filter(|(_, window)| window[0] == key[0] && window == key) {
         // After the key: u32 type (0 to 5 are integers of 1, 1, 2, 2, 4, 4 bytes), then the value.
         let rest = &start[at + key.len()..];
         let width = match rest.first() {

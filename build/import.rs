@@ -213,6 +213,7 @@ pub fn run(base: &Base, out: &Path, progress: &ProgressBar) -> Result<Imported, 
     let mut writer = Writer::create(&out.join(TENSORS), &tensors)?;
     progress.set_length(4 * size::parameters(&config));
     progress.set_position(0);
+    progress.set_message("importing");
     for (name, shape) in &tensors {
         for_each_piece(&mut source, name, shape, |numbers| {
             writer.append(&numbers)?;

@@ -83,7 +83,10 @@ pub fn run(table: &recipe::Quantize, checkpoint: &Path, out: &Path, bar: &Progre
     let mut tensors = Reader::open(&checkpoint.join(TENSORS))?;
     let metadata = metadata::gguf(&config, table.ffn, checkpoint)?;
     let path = out.join(MODEL);
-    let write_error = |source| QuantizeError::Write { path: path.clone(), source };
+    let write_error = |source| match source {
+        candle_core::Error::Io(source) => QuantizeError::Artifact(at(&path)(source)),
+        source => QuantizeError::Write { path: path.clone(), source },
+    };
 
     let shapes = config.tensors();
     bar.set_length(4 * size::parameters(&config));

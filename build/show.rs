@@ -64,6 +64,7 @@ fn line(text: &mut String, stage: &Stage, made: &Option<Artifact>, origin: Optio
             (if current { "up to date" } else { "out of date" }, figures)
         }
     };
-    writeln!(text, "{:<12} {state:<12} {figures}", stage.folder()).expect("a string takes any text");
+    writeln!(text, "{}", format!("{:<12} {state:<12} {figures}", stage.folder()).trim_end())
+        .expect("a string takes any text");
     current
 }

@@ -157,7 +157,7 @@ impl Vocabulary {
 /// `<image_soft_token>`, the id after the last). The text stays as it is when there are none.
 pub fn cut(file: &[u8], vocabulary: u32) -> Result<Vec<u8>, ImportError> {
     let mut json: Value = serde_json::from_slice(file).map_err(|error| ImportError::Tokenizer(error.to_string()))?;
-    let beyond = |token: &Value| token["id"].as_u64().is_some_and(|id| id >= vocabulary.into());
+    let beyond = |token: &Value| token["id"].as_u64().is_some_and(|id| id >= u64::from(vocabulary));
     match json["added_tokens"].as_array_mut() {
         Some(added) if added.iter().any(beyond) => {
             added.retain(|token| !beyond(token));

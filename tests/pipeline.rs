@@ -1,7 +1,7 @@
 //! Stages are skipped, repeated and resumed as they should be; a small checkpoint becomes a GGUF and a bundle.
 
 use crate::stages::{
-    artifact::{Artifact, ArtifactError, Artifacts, Origin, Stage, finished},
+    artifact::{ArtifactError, Artifacts, Origin, Stage, finished},
     base, bundle,
     bundle::AssembleError,
     import, quantize,
@@ -221,11 +221,15 @@ fn merges_become_scores_in_their_order() {
     }
 }
 
+fn copy_tiny(to: &Path) {
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(Path::new(TINY).join(name), to.join(name)).unwrap();
+    }
+}
+
 fn copy_of_tiny() -> TempDir {
     let dir = tempdir().unwrap();
-    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
-        fs::copy(Path::new(TINY).join(name), dir.path().join(name)).unwrap();
-    }
+    copy_tiny(dir.path());
     dir
 }
 
@@ -336,9 +340,10 @@ fn the_table_shows_what_would_be_made_again() {
     let artifacts = Artifacts::open(pipeline.path()).unwrap();
     let base = base::locate(Some(Path::new(TINY)), &ProgressBar::hidden()).unwrap();
     let checkpoint = artifacts.produce(&import::STAGE, base.origin, |out| {
-        import::run(&base.base, out, &ProgressBar::hidden()).map(drop).map_err(|error| panic!("{error}"))
+        copy_tiny(out);
+        Ok::<(), ArtifactError>(())
     });
-    let checkpoint: Artifact = checkpoint.unwrap_or_else(|error: ArtifactError| panic!("{error}"));
+    let checkpoint = checkpoint.unwrap();
     let model = artifacts.produce(
         &quantize::STAGE,
         quantize::origin(&self::recipe(GOOD).unwrap().tables.quantize, &checkpoint),

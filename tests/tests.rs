@@ -20,6 +20,8 @@ mod pipeline;
 mod program;
 mod sensors;
 mod terminal;
+mod tidy;
 mod tiny;
+mod tiny_base;
 mod tui;
 mod worker;
