@@ -78,7 +78,7 @@ impl HfFolder {
         self.files[*file].piece(full, first * columns, rows * columns)
     }
 
-    /// The folder's own tokenizer, unchanged.
+    /// The folder's own tokenizer.
     pub fn tokenizer(&self) -> Result<Vec<u8>, ImportError> {
         let path = self.folder.join(TOKENIZER);
         std::fs::read(&path).map_err(|source| ImportError::io(&path, source))

@@ -186,7 +186,7 @@ impl Source {
     fn tokenizer(&self) -> Result<Vec<u8>, ImportError> {
         match self {
             Self::Gguf(base) => Ok(base.vocabulary()?.to_json()),
-            Self::Folder(base) => tokenizer_json::cut(&base.tokenizer()?, base.config.vocab_size),
+            Self::Folder(base) => tokenizer_json::fit(&base.tokenizer()?, base.config.vocab_size),
         }
     }
 }

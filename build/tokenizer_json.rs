@@ -153,18 +153,21 @@ impl Vocabulary {
     }
 }
 
-/// A published `tokenizer.json` without the added tokens that a text model has no embedding for (Gemma 3's own names
-/// `<image_soft_token>`, the id after the last). The text stays as it is when there are none.
-pub fn cut(file: &[u8], vocabulary: u32) -> Result<Vec<u8>, ImportError> {
+/// A published `tokenizer.json` made to behave as the one from a GGUF: without the added tokens that a text model has no
+/// embedding for (Gemma 3's own names `<image_soft_token>`, the id after the last), and with `<mask>` and `<unusedN>` as
+/// the control tokens they are in a GGUF, so that they stay text when typed. Errors when it is not JSON.
+pub fn fit(file: &[u8], vocabulary: u32) -> Result<Vec<u8>, ImportError> {
     let mut json: Value = serde_json::from_slice(file).map_err(|error| ImportError::Tokenizer(error.to_string()))?;
-    let beyond = |token: &Value| token["id"].as_u64().is_some_and(|id| id >= u64::from(vocabulary));
-    match json["added_tokens"].as_array_mut() {
-        Some(added) if added.iter().any(beyond) => {
-            added.retain(|token| !beyond(token));
-            Ok(json.to_string().into_bytes())
+    if let Some(added) = json["added_tokens"].as_array_mut() {
+        added.retain(|token| token["id"].as_u64().is_none_or(|id| id < u64::from(vocabulary)));
+        for token in added {
+            let name = token["content"].as_str().unwrap_or_default();
+            if name == "<mask>" || name.starts_with("<unused") {
+                token["special"] = true.into();
+            }
         }
-        _ => Ok(file.to_vec()),
     }
+    Ok(json.to_string().into_bytes())
 }
 
 /// One line of the golden file: text, ids of the outside tokenizers (with `<bos>`).

@@ -223,8 +223,8 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Checks format version, seal, names, sizes and hashes of the bundle in `dir`. Reads every byte once (about
-    /// 0.2 s for 300 MB with SHA instructions, a few seconds on a Pi 4, which has none).
+    /// Checks format version, seal, names, sizes and hashes of the bundle in `dir`. Reads every byte once, which a Pi 4
+    /// feels: it has no SHA instructions.
     ///
     /// An [`install`] that died between its two renames is undone first: the earlier bundle is put back.
     ///

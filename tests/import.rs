@@ -6,7 +6,7 @@ use crate::{
         config_json::{Config, TokenIds, layer_types},
         gguf_base::GgufBase,
         import::{self, Base, ImportError},
-        size,
+        size, tokenizer_json,
     },
     tiny_base::{config, folder, gguf, import, import_to, metadata, weights, write_gguf},
 };
@@ -260,7 +260,7 @@ fn the_tokenizer_merges_as_sentencepiece_does() {
 }
 
 #[test]
-fn a_token_without_an_embedding_is_left_out() {
+fn a_published_tokenizer_is_made_to_fit() {
     let base = folder(DType::F32, |_, _| ());
     let path = base.path().join("tokenizer.json");
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -273,6 +273,12 @@ fn a_token_without_an_embedding_is_left_out() {
     import_to(base.path(), out.path()).unwrap();
     let tokens = |dir: &Path| Tokenizer::from_file(dir.join("tokenizer.json")).unwrap().get_vocab_size(true);
     assert_eq!((tokens(base.path()), tokens(out.path())), (273, 272));
+    // Fillers become control tokens, HTML tags do not.
+    let added =
+        br#"{"added_tokens": [{"id": 6, "content": "<unused0>", "special": false}, {"id": 7, "content": "<b>"}]}"#;
+    let fitted: serde_json::Value = serde_json::from_slice(&tokenizer_json::fit(added, 272).unwrap()).unwrap();
+    assert_eq!(fitted["added_tokens"][0]["special"], true);
+    assert!(fitted["added_tokens"][1]["special"].is_null());
 }
 
 #[test]

@@ -332,7 +332,7 @@ fn the_table_shows_what_would_be_made_again() {
     let repository = repository(&format!("[{}]", entry("one", "")));
     let states = |recipe: &str| {
         let text = show::table(pipeline.path(), &self::recipe(recipe).unwrap(), repository.path()).unwrap();
-        let state = |line: &str| line[13..25].trim().to_string();
+        let state = |line: &str| line[13..line.len().min(25)].trim().to_string();
         text.lines().skip(1).map(state).collect::<Vec<_>>()
     };
     // Made without an import stage, so nothing that follows can be known to be up to date.
