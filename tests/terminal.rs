@@ -170,6 +170,19 @@ fn a_panic_of_the_answerer_leaves_the_screen_alone() {
 }
 
 #[test]
+fn a_tap_and_a_paste_arrive_as_the_terminal_sends_them() {
+    let mut window = Window::open("touch", 72, 21).taken();
+    // Button 0 down and up at column 10, row 9, counted from 1: inside the first tile.
+    window.type_keys(b"\x1b[<0;10;9M\x1b[<0;10;9m");
+    window.wait_for("There are no questions here yet");
+    window.type_keys("\x1b[200~토마토".as_bytes());
+    window.type_keys(b"\xff\xfe\x1b[201~");
+    window.wait_for("토마토");
+    window.type_keys(b"\x03");
+    window.given_back("left in peace");
+}
+
+#[test]
 fn a_window_may_be_resized_at_once_and_to_nothing() {
     let mut window = Window::open("resize", 60, 20).taken();
     for (cols, rows) in [(20, 6), (1, 1), (64, 57)] {
