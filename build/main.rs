@@ -14,7 +14,7 @@ use stages::{
     bundle::{self, AssembleError, Sources},
     import::{self, ImportError, Imported},
     quantize::{self, QuantizeError},
-    quickstart,
+    quickstart::{self, AskError},
     recipe::{Recipe, RecipeError},
     show, size,
 };
@@ -106,6 +106,10 @@ enum Failure {
     Artifact(#[from] ArtifactError),
     #[error("{}", Lang::En.say(&Msg::Bundle(.0)))]
     Install(#[from] BundleError),
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error("the question got no answer")]
+    NoAnswer,
 }
 
 fn main() -> ExitCode {
@@ -139,7 +143,9 @@ fn ask(question: &str, choices: &Choices) -> Result<(), Failure> {
         return Err(Failure::Usage(Lang::En.say(&Msg::EmptyQuestion)));
     }
     if let Some(installed) = make(choices, None, None)? {
-        quickstart::answer(question, &installed);
+        if !quickstart::answer(question, &installed)? {
+            return Err(Failure::NoAnswer);
+        }
     }
     Ok(())
 }
