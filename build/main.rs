@@ -142,12 +142,10 @@ fn ask(question: &str, choices: &Choices) -> Result<(), Failure> {
     if question.trim().is_empty() {
         return Err(Failure::Usage(Lang::En.say(&Msg::EmptyQuestion)));
     }
-    if let Some(installed) = make(choices, None, None)? {
-        if !quickstart::answer(question, &installed)? {
-            return Err(Failure::NoAnswer);
-        }
+    match make(choices, None, None)? {
+        Some(installed) if !quickstart::answer(question, &installed)? => Err(Failure::NoAnswer),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Runs the stages, makes those `from` on again, stops after `until`. The installed bundle, if it got that far.
