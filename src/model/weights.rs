@@ -90,7 +90,10 @@ impl Weights {
     pub fn gguf(path: &Path) -> Result<Self, WeightsError> {
         let read = |cause: String| WeightsError::Read { path: path.into(), cause };
         let mut reader = BufReader::new(File::open(path).map_err(|error| read(error.to_string()))?);
-        let content = gguf_file::Content::read(&mut reader).map_err(|error| read(error.to_string()))?;
+        let mut content = gguf_file::Content::read(&mut reader).map_err(|error| read(error.to_string()))?;
+        // A quarter of a million token strings, of no use here: freed before the matrices come, which then take their
+        // place in memory.
+        content.metadata.retain(|key, _| !key.starts_with("tokenizer."));
         Ok(Self::Gguf { content, reader })
     }
 
