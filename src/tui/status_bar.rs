@@ -7,7 +7,6 @@ use ratatui::style::Style;
 use super::{
     app::{App, Engine, Phase},
     theme,
-    widgets::wrap::cells,
 };
 use crate::text::Msg;
 
