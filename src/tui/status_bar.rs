@@ -34,7 +34,16 @@ pub fn words(app: &App) -> (String, Style, String) {
         }
         Engine::Gone => (say(Msg::OutOfOrder), theme::ALARM, none),
         Engine::Idle => {
-            (say(Msg::Ready), theme::HEADING, app.last.as_ref().map(|cost| say(Msg::Cost(cost))).unwrap_or_default())
+            let ready = say(Msg::Ready);
+            // The words, a space between them, and a margin on each side.
+            let room = usize::from(app.area.width).saturating_sub(cells(&ready) + 3);
+            let cost = app.last.as_ref().map(|cost| {
+                let whole = say(Msg::Cost(cost));
+                if cells(&whole) <= room { whole } else { say(Msg::ShortCost(cost)) }
+            });
+            let cost = cost.unwrap_or_default();
+            // Where only one of them fits, the figures say that it is ready.
+            (if cells(&cost) <= room { ready } else { none }, theme::HEADING, cost)
         }
         Engine::Busy => (say(Msg::Stopping), theme::NOTICE, none),
     }
