@@ -3,7 +3,6 @@
 
 use std::{
     cell::Cell,
-    ffi::OsString,
     io::{Read, Write},
     num::NonZeroU16,
     ops::ControlFlow,
@@ -68,11 +67,7 @@ impl Window {
     fn open(role: &str, cols: u16, rows: u16) -> Self {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        // Through the runner, where there is one: a foreign processor's programs do not start by themselves.
-        let program = std::env::current_exe().unwrap();
-        let mut command = CommandBuilder::from_argv(
-            crate::program::words(program.to_str().unwrap()).into_iter().map(OsString::from).collect(),
-        );
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
         command.args(["terminal::child", "--exact", "--nocapture"]);
         command.env(ROLE, role);
         command.env("TERM", "xterm-256color");
