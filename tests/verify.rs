@@ -41,6 +41,7 @@ fn a_difference_is_a_near_tie_only_if_both_gaps_are_small() {
             0.5,
         );
         assert_eq!(found.first, Some(Difference { at: 1, ours, theirs }));
+        assert_eq!(found.worst, ours.max(theirs));
         assert_eq!((found.equal, found.near_ties, found.failures), (2, usize::from(near), usize::from(!near)));
     }
 }
