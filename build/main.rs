@@ -11,12 +11,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use stages::{
     artifact::{Artifact, ArtifactError, Artifacts, Stage, at},
     base::{self, BaseError},
+    bench::{self, BenchError},
     bundle::{self, AssembleError, Sources},
     import::{self, ImportError, Imported},
     quantize::{self, QuantizeError},
     quickstart::{self, AskError},
     recipe::{Recipe, RecipeError},
     show, size,
+    verify::{self, VerifyError},
 };
 use std::{
     env,
@@ -64,6 +66,17 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         recipe: Option<PathBuf>,
     },
+    /// Speed and memory of this engine, beside llama.cpp on the same file
+    Bench(bench::Options),
+    /// One run of it, in a process of its own
+    #[command(hide = true)]
+    BenchOnce(bench::Once),
+    /// The model against llama.cpp's recorded answers
+    Verify {
+        /// The GGUF file they were recorded with; fetched if left out
+        #[arg(long, value_name = "FILE")]
+        base: Option<PathBuf>,
+    },
 }
 
 #[derive(clap::Args)]
@@ -110,6 +123,10 @@ enum Failure {
     Ask(#[from] AskError),
     #[error("the question got no answer")]
     NoAnswer,
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
 }
 
 fn main() -> ExitCode {
@@ -121,6 +138,9 @@ fn main() -> ExitCode {
         Command::Quickstart { question, choices } => ask(&question, &choices),
         Command::Run { choices, from, until } => make(&choices, from, until).map(drop),
         Command::Show { recipe } => print_table(recipe.as_deref()),
+        Command::Bench(options) => bench::run(&options).map_err(Failure::from).and_then(|report| print(&report)),
+        Command::BenchOnce(run) => bench::once(&run, &mut io::stdout()).map_err(Failure::from),
+        Command::Verify { base } => compare(base.as_deref()),
     };
     if let Err(failure) = &result {
         log::error!("{failure}");
@@ -204,8 +224,18 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
 }
 
 fn print_table(recipe: Option<&Path>) -> Result<(), Failure> {
-    let table = show::table(&folder(), &Recipe::load(recipe)?, Path::new("."))?;
-    match io::stdout().write_all(table.as_bytes()) {
+    print(&show::table(&folder(), &Recipe::load(recipe)?, Path::new("."))?)
+}
+
+fn compare(base: Option<&Path>) -> Result<(), Failure> {
+    let progress = bar("fetch");
+    let base = base::locate(base, &progress)?;
+    progress.finish_and_clear();
+    Ok(verify::run(&base, &mut io::stdout())?)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
         // `pipeline show | head -1` is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written.map_err(at(Path::new("standard output")))?),

@@ -23,3 +23,6 @@ pub mod quantize;
 pub mod bundle;
 pub mod quickstart;
 pub mod show;
+
+pub mod bench;
+pub mod verify;

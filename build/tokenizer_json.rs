@@ -174,10 +174,10 @@ pub fn fit(file: &[u8], vocabulary: u32) -> Result<Vec<u8>, ImportError> {
 #[derive(Deserialize)]
 struct Golden(String, Vec<u32>);
 
-/// Loads the file and, for the vocabulary Google publishes, holds it against the golden ids.
+/// Loads the file as the appliance does and, for the vocabulary Google publishes, holds it against the golden ids.
 /// Errors when it does not load or one text encodes otherwise. Returns how many texts were compared.
 pub fn check(file: &[u8], vocabulary: usize) -> Result<usize, ImportError> {
-    let mut tokenizer = Tokenizer::from_bytes(file).map_err(|error| ImportError::Tokenizer(error.to_string()))?;
+    let mut tokenizer = vocabulary::parse(file).map_err(ImportError::Tokenizer)?;
     tokenizer.set_encode_special_tokens(true);
     if tokenizer.token_to_id("<bos>").is_none() {
         return Err(ImportError::Tokenizer("the piece <bos> is missing".into()));

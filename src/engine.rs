@@ -2,6 +2,8 @@
 //!
 //! Decodes greedily, with a fuse against loops. Does NOT know references, readings or what a good answer is.
 
+pub mod vocabulary;
+
 use crate::{
     model::{cache::KvCache, gemma3::Gemma3, ops::Pass, weights::Weights, weights::WeightsError},
     stats::{Memory, Stats},
@@ -103,7 +105,7 @@ impl Engine {
     /// All of [`EngineError`] but those of a prompt.
     pub fn open(model: &Path, tokenizer: &Path) -> Result<Self, EngineError> {
         let fail = |cause: String| EngineError::Tokenizer { path: tokenizer.into(), cause };
-        let mut words = Tokenizer::from_file(tokenizer).map_err(|error| fail(error.to_string()))?;
+        let mut words = vocabulary::load(tokenizer).map_err(fail)?;
         // A typed "<eos>" is text, not a command.
         words.set_encode_special_tokens(true);
         let id = |name: &str| words.token_to_id(name).ok_or_else(|| fail(format!("it has no {name}")));

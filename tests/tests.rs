@@ -7,6 +7,7 @@
 #[path = "../build/stages.rs"]
 mod stages;
 
+mod bench;
 mod bundle;
 mod climate;
 mod config;
@@ -24,4 +25,5 @@ mod tidy;
 mod tiny;
 mod tiny_base;
 mod tui;
+mod verify;
 mod worker;

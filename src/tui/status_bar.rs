@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use super::{
     app::{App, Engine, Phase},
     theme,
+    widgets::wrap::cells,
 };
 use crate::text::Msg;
 
