@@ -14,7 +14,7 @@ use stages::{
     bundle::{self, AssembleError, Sources},
     import::{self, ImportError, Imported},
     quantize::{self, QuantizeError},
-    quickstart,
+    quickstart::{self, AskError},
     recipe::{Recipe, RecipeError},
     show, size,
 };
@@ -106,6 +106,10 @@ enum Failure {
     Artifact(#[from] ArtifactError),
     #[error("{}", Lang::En.say(&Msg::Bundle(.0)))]
     Install(#[from] BundleError),
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error("the question got no answer")]
+    NoAnswer,
 }
 
 fn main() -> ExitCode {
@@ -138,10 +142,10 @@ fn ask(question: &str, choices: &Choices) -> Result<(), Failure> {
     if question.trim().is_empty() {
         return Err(Failure::Usage(Lang::En.say(&Msg::EmptyQuestion)));
     }
-    if let Some(installed) = make(choices, None, None)? {
-        quickstart::answer(question, &installed);
+    match make(choices, None, None)? {
+        Some(installed) if !quickstart::answer(question, &installed)? => Err(Failure::NoAnswer),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Runs the stages, makes those `from` on again, stops after `until`. The installed bundle, if it got that far.

@@ -2,8 +2,14 @@
 //!
 //! Does NOT know how the bundle came about.
 
-use std::{fs, path::Path};
-use tomato_assistant::bundle::{self, Bundle, BundleError, MANIFEST};
+use std::{fs, io, path::Path};
+use tomato_assistant::{
+    answer::{Answerer, OpenError, Question},
+    bundle::{self, Bundle, BundleError, MANIFEST},
+    climate::Stage,
+    headless::{self, Outcome},
+    text::{Lang, Msg},
+};
 
 /// Installs the bundle in `built` at `to`, unless the very same one is there already and whole.
 ///
@@ -21,8 +27,26 @@ pub fn install(built: &Path, to: &Path) -> Result<Bundle, BundleError> {
     Bundle::open(to)
 }
 
-/// Asks the installed bundle `question`, as `assistant --headless --ask` does.
-pub fn answer(question: &str, installed: &Bundle) {
-    println!("installed: {}", installed.dir().display());
-    println!("ask it with: assistant --headless --ask {question:?}");
+/// Why the installed bundle gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// It cannot be answered from.
+    #[error("{}", Lang::En.say(&Msg::CannotOpen(.0)))]
+    Open(#[from] OpenError),
+    /// The answer cannot be written.
+    #[error("cannot write the answer: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Asks the installed bundle `question`, the way `assistant --headless --ask` does. False if there was no answer; the
+/// reason has been written.
+///
+/// # Errors
+/// [`AskError`].
+pub fn answer(question: &str, installed: &Bundle) -> Result<bool, AskError> {
+    let mut answerer = Answerer::open(installed, Stage::default())?;
+    let question = Question { text: question.into(), ..Question::default() };
+    println!();
+    let outcome = headless::ask(&mut answerer, &question, &|| false, &mut io::stdout(), &mut io::stderr())?;
+    Ok(outcome == Outcome::Answered)
 }

@@ -16,7 +16,7 @@ pub const CONTEXT: usize = 2048;
 
 /// Tokens read at once: enough to reuse each weight row many times, few enough that a stop is felt and the attention
 /// scores stay small.
-const PREFILL: usize = 256;
+const PREFILL: usize = 128;
 
 /// Generated tokens looked back at by the fuse.
 const LOOP: usize = 6;

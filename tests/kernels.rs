@@ -30,7 +30,7 @@ fn blocks(rows: usize, columns: usize, format: Format) -> Vec<u8> {
 fn products_match_f64_arithmetic() {
     for format in [Format::Q8_0, Format::Q4_0] {
         for (rows, columns, tokens) in [(1, 32, 1), (7, 64, 1), (100, 640, 3), (640, 96, 33)] {
-            let matrix = QMatrix::from_ggml(rows, columns, format, &blocks(rows, columns, format)).unwrap();
+            let matrix = QMatrix::read(rows, columns, format, &mut blocks(rows, columns, format).as_slice()).unwrap();
             let x = noise(tokens * columns, 7);
             let product = matrix.matmul(&x);
             assert_eq!(product.len(), tokens * rows);
@@ -55,7 +55,7 @@ fn values_that_need_no_rounding_are_exact() {
     // Whole numbers up to 127 with 127 among them quantize without loss; so do Q8_0 weights with scale 1.
     let mut bytes = vec![0x00, 0x3c];
     bytes.extend((0..32u8).map(|i| i.wrapping_mul(8).wrapping_sub(128)));
-    let matrix = QMatrix::from_ggml(1, 32, Format::Q8_0, &bytes).unwrap();
+    let matrix = QMatrix::read(1, 32, Format::Q8_0, &mut bytes.as_slice()).unwrap();
     let x: Vec<f32> = (0..32).map(|i| if i == 5 { 127.0 } else { i as f32 - 16.0 }).collect();
     let weights: Vec<f32> = (0..32).map(|i| f32::from((i as u8).wrapping_mul(8).wrapping_sub(128) as i8)).collect();
     let mut row = vec![0f32; 32];
@@ -70,7 +70,7 @@ fn nibbles_unpack_in_ggml_order() {
     // Low nibbles are values 0..16, high nibbles 16..32, both offset by 8; scale 2.
     let mut bytes = vec![0x00, 0x40];
     bytes.extend((0..16u8).map(|i| i | ((15 - i) << 4)));
-    let matrix = QMatrix::from_ggml(1, 32, Format::Q4_0, &bytes).unwrap();
+    let matrix = QMatrix::read(1, 32, Format::Q4_0, &mut bytes.as_slice()).unwrap();
     let mut row = vec![0f32; 32];
     matrix.dequantize_row(0, &mut row);
     let expected: Vec<f32> = (0..16).chain((0..16).rev()).map(|i| (i - 8) as f32 * 2.0).collect();
@@ -79,13 +79,13 @@ fn nibbles_unpack_in_ggml_order() {
 
 #[test]
 fn zeros_stay_zero() {
-    let matrix = QMatrix::from_ggml(3, 64, Format::Q4_0, &blocks(3, 64, Format::Q4_0)).unwrap();
+    let matrix = QMatrix::read(3, 64, Format::Q4_0, &mut blocks(3, 64, Format::Q4_0).as_slice()).unwrap();
     assert_eq!(matrix.matmul(&[0.0; 64]), [0.0; 3]);
 }
 
 #[test]
 fn misshapen_bytes_are_refused() {
-    assert!(QMatrix::from_ggml(2, 33, Format::Q8_0, &[0; 68]).unwrap_err().contains("multiple"));
-    assert!(QMatrix::from_ggml(2, 32, Format::Q8_0, &[0; 67]).unwrap_err().contains("68"));
-    assert!(QMatrix::from_ggml(2, 32, Format::Q4_0, &[0; 37]).unwrap_err().contains("36"));
+    assert!(QMatrix::read(2, 33, Format::Q8_0, &mut [0; 68].as_slice()).unwrap_err().contains("multiple"));
+    assert!(QMatrix::read(2, 32, Format::Q8_0, &mut [0; 67].as_slice()).unwrap_err().contains("68"));
+    assert!(QMatrix::read(2, 32, Format::Q4_0, &mut [0; 35].as_slice()).unwrap_err().contains("36"));
 }

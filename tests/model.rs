@@ -99,9 +99,9 @@ fn a_window_of_512_holds_over_1500_tokens() {
     let model = tiny::model(window(512), 1600);
     let ids = tiny::some_ids(1520);
     let whole = logits(&model, &ids, Pass::Infer);
-    // Prefill in parts of 256, as the engine does, then decode 20 tokens one by one.
+    // Prefill in parts of 128, as the engine does, then decode 20 tokens one by one.
     let mut cache = model.cache();
-    let prefill: Vec<&[u32]> = ids[..1500].chunks(256).collect();
+    let prefill: Vec<&[u32]> = ids[..1500].chunks(128).collect();
     let mut last = logits_in_parts(&model, &mut cache, &prefill);
     for at in 1500..1520 {
         assert!(tiny::distance(&last, &whole.narrow(1, at - 1, 1).unwrap()) < 1e-4, "at token {at}");
@@ -171,7 +171,7 @@ fn quantized(mut model: Gemma3, format: Format) -> Gemma3 {
             Format::Q4_0 => GgmlDType::Q4_0,
         };
         let bytes = QTensor::quantize(weight, dtype).unwrap().data().unwrap().to_vec();
-        Arc::new(QMatrix::from_ggml(rows, columns, format, &bytes).unwrap())
+        Arc::new(QMatrix::read(rows, columns, format, &mut bytes.as_slice()).unwrap())
     };
     for layer in &mut model.layers {
         for linear in [

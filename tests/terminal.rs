@@ -3,6 +3,7 @@
 
 use std::{
     cell::Cell,
+    ffi::OsString,
     io::{Read, Write},
     num::NonZeroU16,
     ops::ControlFlow,
@@ -67,7 +68,11 @@ impl Window {
     fn open(role: &str, cols: u16, rows: u16) -> Self {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        // Through the runner, where there is one: a foreign processor's programs do not start by themselves.
+        let program = std::env::current_exe().unwrap();
+        let mut command = CommandBuilder::from_argv(
+            crate::program::words(program.to_str().unwrap()).into_iter().map(OsString::from).collect(),
+        );
         command.args(["terminal::child", "--exact", "--nocapture"]);
         command.env(ROLE, role);
         command.env("TERM", "xterm-256color");
@@ -165,6 +170,19 @@ fn a_panic_of_the_answerer_leaves_the_screen_alone() {
     window.type_keys(b"why\r");
     window.wait_for("internal error");
     window.wait("the whole screen", |screen| screen.alternate_screen() && !screen.contents().contains("panic"));
+    window.type_keys(b"\x03");
+    window.given_back("left in peace");
+}
+
+#[test]
+fn a_tap_and_a_paste_arrive_as_the_terminal_sends_them() {
+    let mut window = Window::open("touch", 72, 21).taken();
+    // Button 0 down and up at column 10, row 9, counted from 1: inside the first tile.
+    window.type_keys(b"\x1b[<0;10;9M\x1b[<0;10;9m");
+    window.wait_for("There are no questions here yet");
+    window.type_keys("\x1b[200~토마토".as_bytes());
+    window.type_keys(b"\xff\xfe\x1b[201~");
+    window.wait_for("토마토");
     window.type_keys(b"\x03");
     window.given_back("left in peace");
 }

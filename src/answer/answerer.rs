@@ -163,10 +163,7 @@ impl Answerer {
         let mut used: Vec<usize> = hits.iter().take(REFERENCES).map(|hit| hit.index).collect();
         let wanted = used.len();
         loop {
-            let passage = |&index: &usize| {
-                let entry = &self.knowledge.entries()[index];
-                Passage { question: &entry.instruction, answer: &entry.output }
-            };
+            let passage = |&index: &usize| Passage { answer: &self.knowledge.entries()[index].output };
             let passages: Vec<Passage> = used.iter().map(passage).collect();
             let ids = self.engine.encode(&prompt::render(&passages, readings, text))?;
             if ids.len() + ANSWER_TOKENS <= CONTEXT {

@@ -32,7 +32,7 @@ impl Guard {
     /// `references` are the passages in the prompt; `given` is what else numbers may come from (readings, question).
     pub fn new<'a>(references: impl IntoIterator<Item = &'a str> + Clone, given: &'a str) -> Self {
         let texts = references.clone().into_iter().chain([given]);
-        let numbers = texts.flat_map(words).filter(is_number).collect();
+        let numbers = texts.flat_map(words).filter(|word| is_number(word)).collect();
         let references = references.into_iter().map(|text| triples(&words(text)).collect()).collect();
         Self { references, numbers, said: HashSet::new() }
     }
@@ -82,6 +82,6 @@ fn triples(words: &[String]) -> impl Iterator<Item = [String; 3]> {
 }
 
 /// Whether a word holds a digit, as "35", "2.5" and "co2" do.
-fn is_number(word: &String) -> bool {
+fn is_number(word: &str) -> bool {
     word.contains(char::is_numeric)
 }

@@ -5,9 +5,12 @@
 
 use candle_core::{Result, Tensor};
 
-/// Tokens by which a buffer grows, and by which a sliding buffer is longer than its window, so that it is moved down
-/// once in so many tokens instead of at every one.
-const STEP: usize = 256;
+/// Tokens by which a buffer grows.
+const STEP: usize = 128;
+
+/// Tokens by which a sliding buffer is longer than its window and the tokens at hand, so that it is moved down once in
+/// so many decoded tokens instead of at every one.
+const SLACK: usize = 64;
 
 /// Keys and values of all layers.
 #[derive(Debug)]
@@ -84,7 +87,7 @@ impl Layer {
             return Ok(());
         }
         let kept = self.window.map_or(self.length, |window| self.length.min(window - 1));
-        let capacity = capacity.max((kept + tokens).next_multiple_of(STEP) + self.window.map_or(0, |_| STEP));
+        let capacity = capacity.max((kept + tokens).next_multiple_of(STEP) + self.window.map_or(0, |_| SLACK));
         let (batch, heads, _, head) = like.dims4()?;
         let grown = |old: Option<&Tensor>| -> Result<Tensor> {
             let new = Tensor::zeros((batch, heads, capacity, head), like.dtype(), like.device())?;

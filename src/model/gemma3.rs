@@ -165,12 +165,15 @@ impl Gemma3 {
     }
 }
 
+/// A mask with what it was made for: position of the first key, number of keys, window.
+type Made = ((usize, usize, Option<usize>), Tensor);
+
 /// The additive masks of one forward pass; made once a kind of layer, not once a layer.
 struct Masks<'a> {
     position: usize,
     tokens: usize,
     device: &'a Device,
-    made: Vec<((usize, usize, Option<usize>), Tensor)>,
+    made: Vec<Made>,
 }
 
 impl<'a> Masks<'a> {

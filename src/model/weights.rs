@@ -14,7 +14,9 @@ use candle_core::{
     DType, Device, Tensor,
     quantized::{GgmlDType, gguf_file},
 };
-use std::{collections::HashMap, fs::File, io::BufReader, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap, fs::File, io::BufReader, io::Seek, io::SeekFrom, path::Path, path::PathBuf, sync::Arc,
+};
 
 /// Why weights cannot be used. The words are for the log and the build host; the appliance shows its own.
 #[derive(Debug, thiserror::Error)]
@@ -193,21 +195,25 @@ impl Weights {
             }
             Weights::Gguf { content, reader } => {
                 let ggml = ggml_name(name).ok_or_else(|| fail("not a Gemma 3 tensor".into()))?;
-                let tensor = content.tensor(reader, &ggml, &Device::Cpu).map_err(|error| fail(error.to_string()))?;
-                let (rows, columns) = check(tensor.shape().dims())?;
-                let format = match tensor.dtype() {
+                let info = content.tensor_infos.get(&ggml).ok_or_else(|| fail("missing".into()))?;
+                let (rows, columns) = check(info.shape.dims())?;
+                let format = match info.ggml_dtype {
                     GgmlDType::Q8_0 => Some(Format::Q8_0),
                     GgmlDType::Q4_0 => Some(Format::Q4_0),
                     _ => None,
                 };
                 match format {
                     Some(format) => {
-                        let bytes = tensor.data().map_err(|error| fail(error.to_string()))?;
-                        let matrix = QMatrix::from_ggml(rows, columns, format, &bytes).map_err(fail)?;
+                        let start = content.tensor_data_offset.saturating_add(info.offset);
+                        reader.seek(SeekFrom::Start(start)).map_err(|error| fail(error.to_string()))?;
+                        let matrix = QMatrix::read(rows, columns, format, reader).map_err(fail)?;
                         Ok(Linear::Quantized(Arc::new(matrix)))
                     }
                     None => {
-                        let dense = tensor.dequantize(&Device::Cpu).map_err(|error| fail(error.to_string()))?;
+                        let tensor = info.read(reader, content.tensor_data_offset, &Device::Cpu);
+                        let dense = tensor
+                            .and_then(|tensor| tensor.dequantize(&Device::Cpu))
+                            .map_err(|error| fail(error.to_string()))?;
                         Ok(Linear::Dense(dense))
                     }
                 }

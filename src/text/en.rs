@@ -153,6 +153,14 @@ pub fn say(msg: &Msg) -> String {
             stats.memory.rss_mib,
             stats.memory.peak_mib,
         ),
+        Msg::ShortCost(stats) => format!(
+            "first {:.1} s  total {:.1} s  {:.1} tok/s  {:.0} MB (peak {:.0})",
+            stats.time_to_first_token.as_secs_f64(),
+            stats.total.as_secs_f64(),
+            stats.tokens_per_second(),
+            stats.memory.rss_mib,
+            stats.memory.peak_mib,
+        ),
         Msg::QueuedLoading => {
             "The assistant is still loading. Your question is answered as soon as it is ready.".into()
         }

@@ -154,6 +154,8 @@ pub enum Msg<'a> {
     FirstWords(Duration),
     /// What the last answer cost.
     Cost(&'a Stats),
+    /// The same for the bottom line of a narrow screen: at most 56 cells while no time reaches 100 s.
+    ShortCost(&'a Stats),
     /// The question waits until the bundle is open.
     QueuedLoading,
     /// The question waits until the one before has stopped.

@@ -19,8 +19,6 @@ use crate::{
     worker,
 };
 
-/// Longest question that can be typed or pasted, in characters: about as much as fits into the prompt.
-
 /// Everything that can happen to the screen.
 #[derive(Debug)]
 pub enum Event {

@@ -33,7 +33,7 @@ pub const BAR: Style = Style::new().fg(INK).bg(PANEL);
 /// A button.
 pub const BUTTON: Style = Style::new().fg(INK).bg(PANEL);
 /// The button that keyboard focus is on, or that is under the finger.
-pub const CHOSEN: Style = Style::new().fg(Color::Indexed(16)).bg(SPROUT).add_modifier(Modifier::BOLD);
+pub const CHOSEN: Style = Style::new().fg(INK).bg(LEAF).add_modifier(Modifier::BOLD);
 /// The button that stops an answer.
 pub const STOP: Style = Style::new().fg(Color::Indexed(16)).bg(TOMATO).add_modifier(Modifier::BOLD);
 /// A thin line between things.

@@ -112,7 +112,8 @@ fn scroll_mark(app: &App, frame: &mut Frame, layout: &Layout) {
         return;
     }
     let mut state = ScrollbarState::new(layout.furthest()).position(layout.first);
-    let bar = Scrollbar::new(ScrollbarOrientation::VerticalRight).begin_symbol(None).end_symbol(None);
+    let bar =
+        Scrollbar::new(ScrollbarOrientation::VerticalRight).begin_symbol(None).end_symbol(None).track_symbol(Some("│"));
     frame.render_stateful_widget(bar.style(theme::QUIET), layout.body, &mut state);
     if layout.first < layout.furthest() {
         let row = Rect { y: layout.body.bottom() - 1, height: 1, width: layout.body.width - 2, ..layout.body };

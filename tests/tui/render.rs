@@ -102,6 +102,10 @@ fn an_answer_says_all_that_it_is() {
     ]);
     desk.shows(&["1 reference(s) left out", "Why is the bottom of my tomatoes black?"]);
     desk.shows(&["Ready", "first word 1.5 s  total 6.5 s  10.0 tokens/s  312 MB (peak 388)"]);
+    for width in [64, 62] {
+        desk.event(Event::Resize(width, 40));
+        desk.shows(&["Ready", "first 1.5 s  total 6.5 s  10.0 tok/s  312 MB (peak 388)"]);
+    }
     desk.key(KeyCode::F(5));
     desk.worker(done(Answer { declined: true, ..Answer::default() }));
     desk.shows(&["not about growing tomatoes"]);

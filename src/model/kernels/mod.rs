@@ -10,6 +10,7 @@
 mod dot;
 
 use rayon::prelude::*;
+use std::io::Read;
 
 /// Values per block, in every format here.
 pub const BLOCK: usize = 32;
@@ -53,24 +54,28 @@ pub struct QMatrix {
 }
 
 impl QMatrix {
-    /// Takes the bytes of a GGUF tensor of shape (rows, columns).
+    /// Takes the bytes of a GGUF tensor of shape (rows, columns), as they come: only the finished matrix and a few
+    /// kilobytes are ever held, which decides the peak memory of the appliance.
     ///
     /// # Errors
-    /// A sentence when the columns are no multiple of 32 or the number of bytes does not fit the shape.
-    pub fn from_ggml(rows: usize, columns: usize, format: Format, bytes: &[u8]) -> Result<Self, String> {
+    /// A sentence when the columns are no multiple of 32 or the bytes end too early.
+    pub fn read(rows: usize, columns: usize, format: Format, bytes: &mut impl Read) -> Result<Self, String> {
         if !columns.is_multiple_of(BLOCK) {
             return Err(format!("{columns} columns are not a multiple of the block of {BLOCK}"));
         }
         let blocks = rows * columns / BLOCK;
-        if bytes.len() != blocks * format.block_bytes() {
-            let expected = blocks * format.block_bytes();
-            return Err(format!("{} bytes where {rows} x {columns} values take {expected}", bytes.len()));
-        }
         let mut scales = Vec::with_capacity(blocks);
         let mut quants = Vec::with_capacity(blocks * format.quant_bytes());
-        for block in bytes.chunks_exact(format.block_bytes()) {
-            scales.push(u16::from_le_bytes([block[0], block[1]]));
-            quants.extend_from_slice(&block[2..]);
+        let mut row = vec![0u8; columns / BLOCK * format.block_bytes()];
+        for _ in 0..rows {
+            bytes.read_exact(&mut row).map_err(|error| {
+                let expected = blocks * format.block_bytes();
+                format!("{rows} x {columns} values take {expected} bytes, which are not there: {error}")
+            })?;
+            for block in row.chunks_exact(format.block_bytes()) {
+                scales.push(u16::from_le_bytes([block[0], block[1]]));
+                quants.extend_from_slice(&block[2..]);
+            }
         }
         Ok(Self { rows, columns, format, scales, quants })
     }
