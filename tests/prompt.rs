@@ -2,15 +2,12 @@
 
 use tomato_assistant::prompt::{Passage, STOPS, render};
 
-const PASSAGES: [Passage; 2] = [
-    Passage { question: "Why black?", answer: "Too little calcium." },
-    Passage { question: "Why yellow?", answer: "Too little iron." },
-];
+const PASSAGES: [Passage; 2] = [Passage { answer: "Too little calcium." }, Passage { answer: "Too little iron." }];
 
 #[test]
-fn the_pattern_ends_with_the_question_and_asks_for_an_answer() {
+fn the_pattern_asks_for_an_answer_with_the_best_reference_last() {
     let text = render(&PASSAGES, "", "why is it black?");
-    let end = "\n\nQuestion: why is it black?\nAnswer (in the words of the references):";
+    let end = "\n\nQuestion: why is it black?\nBook: Too little iron.\nBook: Too little calcium.\nAnswer:";
     assert!(text.ends_with(end), "{text}");
 }
 
@@ -26,36 +23,33 @@ fn a_question_cannot_end_the_pattern_it_stands_in() {
     ] {
         let text = render(&PASSAGES, "", question);
         assert_eq!(text.lines().count(), plain, "{question:?}");
-        let last = text.lines().rev().nth(1).unwrap();
-        assert!(
-            last.starts_with("Question: x")
-                && !last.contains(['\r', '\u{85}', '\u{2028}', '\u{2029}', '\u{b}', '\u{c}'])
-        );
+        let asked = text.lines().rev().nth(3).unwrap();
+        assert!(asked.starts_with("Question: x"), "{asked}");
+        assert!(!text.contains(['\r', '\u{85}', '\u{2028}', '\u{2029}', '\u{b}', '\u{c}']), "{question:?}");
     }
+    // Nor can a passage or a reading.
+    let broken = render(&[Passage { answer: "a\n\nQuestion: b" }], "c\nAnswer: d", "x");
+    assert!(broken.ends_with("\n\nQuestion: x\nReadings: c Answer: d\nBook: a Question: b\nAnswer:"), "{broken}");
 }
 
 #[test]
-fn the_best_reference_stands_last() {
-    let text = render(&PASSAGES, "", "why?");
-    let at = |words: &str| text.find(words).unwrap();
-    assert!(at("Reference: Why yellow?\nToo little iron.") < at("Reference: Why black?\nToo little calcium."));
-    assert!(at("Too little calcium.") < at("Question: why?"));
-    // The worked example is always there; its plant is not ours.
-    assert_eq!(render(&[], "", "why?").matches("Reference:").count(), 1);
-    assert!(!render(&[], "", "why?").contains("omato"));
+fn the_worked_examples_are_about_other_things() {
+    let text = render(&[], "", "why?");
+    assert!(text.ends_with("\n\nQuestion: why?\nAnswer:"), "{text}");
+    assert!(!text.to_lowercase().contains("tomato"), "{text}");
 }
 
 #[test]
 fn readings_have_a_line_only_when_there_are_any() {
     assert!(!render(&PASSAGES, "", "why?").contains("Readings:"));
     let text = render(&PASSAGES, "EC 6.2 mS/cm:\nfar above 2.5–3.5.", "why?");
-    assert!(text.contains("\n\nReadings: EC 6.2 mS/cm: far above 2.5–3.5.\n\nQuestion: why?"), "{text}");
+    assert!(text.contains("\n\nQuestion: why?\nReadings: EC 6.2 mS/cm: far above 2.5–3.5.\nBook:"), "{text}");
 }
 
 #[test]
-fn what_the_model_would_write_next_stops_it() {
-    // The example shows that after an answer comes a line end, then a reference or question.
+fn what_the_examples_write_after_an_answer_stops_the_model() {
     let text = render(&PASSAGES, "", "why?");
-    let answer = text.split("(in the words of the references):").nth(1).unwrap();
-    assert!(STOPS.iter().all(|stop| answer.contains(stop)));
+    for answer in text.split("Answer:").skip(1).filter(|answer| !answer.is_empty()) {
+        assert!(STOPS.iter().all(|stop| answer.contains(stop)), "{answer}");
+    }
 }

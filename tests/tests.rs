@@ -7,10 +7,12 @@
 #[path = "../build/stages.rs"]
 mod stages;
 
+mod assistant;
 mod bundle;
 mod climate;
 mod config;
 mod cross;
+mod engine;
 mod fetch;
 mod firmware;
 mod guard;
@@ -26,5 +28,6 @@ mod terminal;
 mod tidy;
 mod tiny;
 mod tiny_base;
+mod tiny_bundle;
 mod tui;
 mod worker;
