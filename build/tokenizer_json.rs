@@ -8,7 +8,7 @@ use super::import::ImportError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use tokenizers::Tokenizer;
+use tomato_assistant::engine::vocabulary;
 
 /// SentencePiece's stand-in for a space.
 const SPACE: &str = "▁";

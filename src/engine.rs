@@ -74,6 +74,8 @@ pub enum Ending {
     Limit,
     /// The same words began again.
     Loop,
+    /// The model wrote bytes that are no text.
+    Garbled,
     /// `on_text` asked for it.
     Stopped,
 }
@@ -177,7 +179,12 @@ impl Engine {
                 ending = Ending::Loop;
                 break;
             }
-            if let Some(more) = decoder.step(id).map_err(|error| candle_core::Error::Msg(error.to_string()))? {
+            // Fails when stray bytes undo what was decoded before them; an answer does not recover from that.
+            let Ok(more) = decoder.step(id) else {
+                ending = Ending::Garbled;
+                break;
+            };
+            if let Some(more) = more {
                 text.push_str(&more);
                 if let Some(at) = limits.stops.iter().filter_map(|stop| text.find(stop.as_str())).min() {
                     text.truncate(at);

@@ -4,7 +4,7 @@
 //! arguments.
 
 use crate::{
-    answer::{Answer, Answerer, Question, Reference},
+    answer::{Answer, AnswerError, Answerer, Question, Reference},
     climate::{Quantity, Reading, ReadingError, Snapshot},
     knowledge::Category,
     text::{Lang, Msg},
@@ -63,8 +63,20 @@ pub enum Outcome {
     Answered,
     /// `stopped` said so.
     Stopped,
+    /// Empty or too long; the reason was written to `about`.
+    Refused,
     /// It could not be answered; the reason was written to `about`.
     Failed,
+}
+
+/// Tells `about` why there is no answer.
+fn unanswered(error: &AnswerError, lang: Lang, about: &mut dyn Write) -> io::Result<Outcome> {
+    log::error!("no answer: {error}");
+    writeln!(about, "{}", lang.say(&Msg::NoAnswer(error)))?;
+    Ok(match error {
+        AnswerError::Empty | AnswerError::TooLong(_) => Outcome::Refused,
+        AnswerError::Engine(_) => Outcome::Failed,
+    })
 }
 
 /// Answers one question: words to `out` as they come, references and one status line to `about`.
@@ -89,10 +101,7 @@ pub fn ask(
     broken?;
     let answer = match answered {
         Ok(answer) => answer,
-        Err(error) => {
-            writeln!(about, "{}", say(Msg::NoAnswer(&error)))?;
-            return Ok(Outcome::Failed);
-        }
+        Err(error) => return unanswered(&error, question.lang, about),
     };
     if answer.fallback {
         // What was streamed was too little; what follows replaces it.
@@ -134,10 +143,7 @@ pub fn ask_json(
             writeln!(out, "{}", serde_json::to_string(&Record::new(None, &answer))?)?;
             Ok(if answer.stopped { Outcome::Stopped } else { Outcome::Answered })
         }
-        Err(error) => {
-            writeln!(about, "{}", question.lang.say(&Msg::NoAnswer(&error)))?;
-            Ok(Outcome::Failed)
-        }
+        Err(error) => unanswered(&error, question.lang, about),
     }
 }
 
@@ -208,7 +214,12 @@ fn answer_line(
     let question = Question { text: parsed.question, category: parsed.category, lang, snapshot };
     let flow = |_: &str| if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let answered = answerer.answer(&question, &mut { flow });
-    (parsed.id, answered.map_err(|error| lang.say(&Msg::NoAnswer(&error))))
+    let words = |error: AnswerError| {
+        log::error!("no answer to {}: {error}", parsed.id);
+        lang.say(&Msg::NoAnswer(&error))
+    };
+    let answered = answered.map_err(words);
+    (parsed.id, answered)
 }
 
 /// A snapshot of given values, measured now.

@@ -41,16 +41,16 @@ struct Arguments {
     #[arg(long, value_name = "FILE", requires = "headless", group = "input")]
     batch: Option<PathBuf>,
     /// The answer as one line of JSON
-    #[arg(long, requires = "ask")]
+    #[arg(long, requires = "ask", conflicts_with = "batch")]
     json: bool,
     /// Category that the question was asked from, such as disease_management
-    #[arg(long, requires = "ask", value_parser = category)]
+    #[arg(long, requires = "ask", conflicts_with = "batch", value_parser = category)]
     category: Option<Category>,
     /// Language of the answer: en
     #[arg(long, requires = "headless", value_parser = language)]
     lang: Option<Lang>,
     /// A reading to answer by, such as ec=4.1; may be given several times
-    #[arg(long = "reading", value_name = "NAME=VALUE", requires = "ask")]
+    #[arg(long = "reading", value_name = "NAME=VALUE", requires = "ask", conflicts_with = "batch")]
     readings: Vec<String>,
     /// Settings file, instead of the usual place
     #[arg(long, value_name = "FILE")]
@@ -70,9 +70,9 @@ fn language(name: &str) -> Result<Lang, String> {
 enum Exit {
     /// Answered, declined, or the screen was left.
     Done,
-    /// Something failed; the words say what to do.
+    /// Something failed; the words say what to do. Empty if that has been said.
     Failed(String),
-    /// Wrong arguments or settings; the words say what is right.
+    /// Wrong arguments or settings; the words say what is right. Empty if that has been said.
     Misused(String),
     /// Ended from outside before the answer was complete.
     Interrupted,
@@ -86,8 +86,10 @@ impl From<Exit> for ExitCode {
             Exit::Misused(words) => (words, 2),
             Exit::Interrupted => return ExitCode::from(1),
         };
-        // Standard error may be closed; there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "{words}");
+        if !words.is_empty() {
+            // Standard error may be closed; there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "{words}");
+        }
         ExitCode::from(code)
     }
 }
@@ -137,6 +139,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     match outcome {
         Ok(Outcome::Answered) => Ok(Exit::Done),
         Ok(Outcome::Stopped) => Ok(Exit::Interrupted),
+        Ok(Outcome::Refused) => Ok(Exit::Misused(String::new())),
         Ok(Outcome::Failed) => Ok(Exit::Failed(String::new())),
         // Whoever read the answers has gone: a pipe into `head` is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),

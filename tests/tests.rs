@@ -7,23 +7,29 @@
 #[path = "../build/stages.rs"]
 mod stages;
 
+mod assistant;
 mod bench;
 mod bundle;
 mod climate;
 mod config;
 mod cross;
+mod engine;
 mod fetch;
 mod firmware;
+mod guard;
 mod import;
 mod kernels;
 mod model;
 mod pipeline;
 mod program;
+mod prompt;
+mod retrieval;
 mod sensors;
 mod terminal;
 mod tidy;
 mod tiny;
 mod tiny_base;
+mod tiny_bundle;
 mod tui;
 mod verify;
 mod worker;

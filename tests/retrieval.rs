@@ -1,0 +1,184 @@
+//! The curated Q&A is checked when it is read, and questions find their entries.
+
+use serde_json::{Value, json};
+use tomato_assistant::knowledge::{
+    Category, Entry, Knowledge,
+    retrieval::{Hit, Index},
+};
+
+fn entry(id: &str, category: Category, question: &str) -> Value {
+    json!({
+        "id": id, "category": category, "instruction": question, "input": "", "output": "Ask an adviser.",
+        "paraphrases": ["one", "two", "three"], "keywords": [], "signals": [],
+        "sources": [{"title": "t", "publisher": "p", "url": ""}],
+    })
+}
+
+fn parse(entries: &[Value]) -> Result<Knowledge, String> {
+    Knowledge::parse(&Value::from(entries.to_vec()).to_string()).map_err(|error| error.to_string())
+}
+
+fn search(entries: &[Entry], question: &str, category: Option<Category>, signals: &[&str]) -> Vec<Hit> {
+    let signals: Vec<String> = signals.iter().map(|signal| signal.to_string()).collect();
+    Index::new(entries).search(question, category, &signals)
+}
+
+fn ids<'a>(entries: &'a [Entry], hits: &[Hit]) -> Vec<&'a str> {
+    hits.iter().map(|hit| entries[hit.index].id.as_str()).collect()
+}
+
+fn real() -> Knowledge {
+    Knowledge::parse(include_str!("../data/tomato_qa_dataset.json")).unwrap()
+}
+
+#[test]
+fn every_fault_of_an_entry_is_named() {
+    let good = || entry("good", Category::Troubleshooting, "Why?");
+    parse(&[good()]).unwrap();
+    let source = json!({"title": "t", "publisher": "p", "url": "", "page": 3});
+    for (key, value, expected) in [
+        ("id", json!(" "), "\" \": its id is empty or used twice"),
+        ("instruction", json!("\n"), "\"good\": question or answer is empty"),
+        ("output", json!(""), "\"good\": question or answer is empty"),
+        ("paraphrases", json!(["a", "b"]), "\"good\": fewer than three paraphrases"),
+        ("paraphrases", json!(["a", "b", " "]), "\"good\": fewer than three paraphrases, or an empty one"),
+        ("sources", json!([]), "\"good\": no source"),
+        ("see_also", json!(["nobody"]), "\"good\": see_also names an unknown entry"),
+        ("category", json!("cooking"), "unknown variant `cooking`, expected one of `disease_management`"),
+        ("output", json!(3), "invalid type: integer `3`"),
+        ("sources", json!([source]), "unknown field `page`"),
+        ("anser", json!("typo"), "unknown field `anser`"),
+    ] {
+        let mut bad = good();
+        bad[key] = value;
+        let said = parse(&[bad]).unwrap_err();
+        assert!(said.contains(expected), "{said}");
+    }
+    assert!(parse(&[good(), good()]).unwrap_err().contains("\"good\": its id is empty or used twice"));
+    assert!(parse(&[]).unwrap_err().contains("no entries"));
+    for text in ["", "{}", "[{]", "\u{0}"] {
+        assert!(Knowledge::parse(text).unwrap_err().to_string().contains("cannot be read"), "{text:?}");
+    }
+    let mut lacking = good();
+    lacking.as_object_mut().unwrap().remove("signals");
+    assert!(parse(&[lacking]).unwrap_err().contains("missing field `signals`"));
+}
+
+#[test]
+fn entries_are_listed_by_category_then_as_in_the_file() {
+    let mut rows: Vec<Value> = Vec::new();
+    for (number, category) in Category::ALL.iter().rev().chain(&Category::ALL).enumerate() {
+        rows.push(entry(&format!("{number}"), *category, "Why?"));
+    }
+    let knowledge = parse(&rows).unwrap();
+    let order: Vec<&str> = knowledge.entries().iter().map(|entry| entry.id.as_str()).collect();
+    assert_eq!(order, ["4", "5", "3", "6", "2", "7", "1", "8", "0", "9"]);
+    for category in Category::ALL {
+        assert_eq!(Category::from_name(category.name()), Some(category));
+        assert_eq!(json!(category), json!(category.name()));
+    }
+    assert_eq!(Category::from_name("Troubleshooting"), None);
+}
+
+/// Questions in words of their own: none is a paraphrase in the data.
+#[test]
+fn fresh_questions_find_their_entry_in_the_real_data() {
+    let knowledge = real();
+    let index = Index::new(knowledge.entries());
+    let mut missed = Vec::new();
+    for (question, expected) in [
+        ("there is a black leathery patch under my tomatoes at the blossom end", "disease-blossom-end-rot-act"),
+        ("what VPD is right for a tomato crop?", "environment-vpd-range"),
+        ("Which wasp eats greenhouse whitefly, Encarsia?", "disease-whitefly-encarsia"),
+        ("lumps all over the roots, nematodes?", "disease-root-knot-nematode-identify"),
+        ("calibrating the pH electrode, how often?", "equipment-ph-probe-calibration"),
+        ("convert lux to micromol", "environment-lux-conversion"),
+        ("wilting at noon but fine again in the evening", "troubleshooting-midday-wilting"),
+        ("which iron chelate works at high pH, EDDHA or DTPA?", "nutrition-iron-chelate-choice"),
+        ("Is too much epsom salt bad?", "nutrition-magnesium-excess"),
+        ("bumblebee hive for pollinating", "nutrition-pollination-bumblebees"),
+        ("heavy snow on the greenhouse roof tonight", "environment-snow-load"),
+        ("liquid co2 tank leaks, what to do", "environment-co2-tank-leak"),
+        ("woolly white mealybugs in the leaf axils", "disease-mealybug"),
+    ] {
+        let hits = index.search(question, None, &[]);
+        let found: Vec<&str> = ids(knowledge.entries(), &hits[..hits.len().min(2)]);
+        if !found.contains(&expected) {
+            missed.push(format!("{question}: {found:?}, not {expected}"));
+        }
+        assert!(hits.iter().all(|hit| hit.score > 0.0 && (0.0..=1.001).contains(&hit.coverage)), "{question}");
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn nothing_to_search_for_finds_nothing() {
+    let knowledge = real();
+    let index = Index::new(knowledge.entries());
+    for question in ["", "  ", "🍅🍅", "what is the", "?!", "qqxzzy"] {
+        assert!(index.search(question, None, &[]).is_empty(), "{question:?}");
+    }
+}
+
+#[test]
+fn ties_are_in_list_order_every_time() {
+    let rows: Vec<Value> =
+        (0..20).map(|n| entry(&format!("{n:02}"), Category::Troubleshooting, "Why does the pump hum?")).collect();
+    let knowledge = parse(&rows).unwrap();
+    let expected: Vec<String> = (0..20).map(|n| format!("{n:02}")).collect();
+    for _ in 0..5 {
+        assert_eq!(ids(knowledge.entries(), &search(knowledge.entries(), "pump hum", None, &[])), expected);
+    }
+    let (real, question) = (real(), "yellow leaves and slow growth in cold nights with high humidity");
+    let first = search(real.entries(), question, None, &["ec_high"]);
+    let again = search(real.entries(), question, None, &["ec_high"]);
+    assert!(first.len() > 50 && ids(real.entries(), &first) == ids(real.entries(), &again));
+}
+
+#[test]
+fn the_category_asked_from_comes_first_among_equals() {
+    let categories = [Category::EnvironmentalControl, Category::EquipmentSensors, Category::Troubleshooting];
+    let rows = categories.map(|category| entry(category.name(), category, "Why does the pump hum?"));
+    let knowledge = parse(&rows).unwrap();
+    for category in categories {
+        let hits = search(knowledge.entries(), "pump", Some(category), &[]);
+        assert_eq!(ids(knowledge.entries(), &hits)[0], category.name());
+        assert!(hits[0].score > hits[1].score && hits[0].coverage == hits[1].coverage);
+    }
+    // A boost, no filter: a far better entry of another category still wins.
+    let hits = search(real().entries(), "late blight on my fruit", Some(Category::EquipmentSensors), &[]);
+    assert!(ids(real().entries(), &hits)[0].starts_with("disease-late-blight"));
+}
+
+#[test]
+fn readings_bring_their_entries_forward() {
+    let mut rows: Vec<Value> =
+        ["plain", "one", "two"].map(|id| entry(id, Category::Troubleshooting, "Why does the crop suffer?")).into();
+    rows[1]["signals"] = json!(["ec_high"]);
+    rows[2]["signals"] = json!(["ec_high", "ph_low"]);
+    let knowledge = parse(&rows).unwrap();
+    let order = |signals: &[&str]| {
+        let hits = search(knowledge.entries(), "crop", None, signals);
+        ids(knowledge.entries(), &hits).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&[]), ["plain", "one", "two"]);
+    assert_eq!(order(&["ec_high"]), ["one", "two", "plain"]);
+    assert_eq!(order(&["ph_low", "ec_high", "rh_high"]), ["two", "one", "plain"]);
+    assert_eq!(order(&["ec_low"]), ["plain", "one", "two"]);
+}
+
+#[test]
+fn hangul_is_found_with_another_particle() {
+    let rows = [
+        entry("light", Category::EnvironmentalControl, "온실 조명을 언제 켜나요?"),
+        entry("calcium", Category::NutritionGrowth, "토마토에 칼슘이 부족하면 어떻게 되나요?"),
+    ];
+    let knowledge = parse(&rows).unwrap();
+    // The second one in letters taken apart (NFD), as some keyboards and files have them.
+    for question in
+        ["칼슘을 얼마나 주나요?", "\u{110f}\u{1161}\u{11af}\u{1109}\u{1172}\u{11b7}\u{110b}\u{1173}\u{11af}", "칼슘"]
+    {
+        assert_eq!(ids(knowledge.entries(), &search(knowledge.entries(), question, None, &[]))[0], "calcium");
+    }
+    assert!(search(knowledge.entries(), "비료", None, &[]).is_empty());
+}

@@ -1,0 +1,57 @@
+//! A whole bundle around the tiny Gemma 3, with the repository's own Q&A and target ranges, made by the pipeline's own
+//! stages once a test run. The model talks nonsense, so every answer from it is the curated entry.
+
+use crate::{
+    stages::{
+        artifact::{Artifacts, Origin},
+        bundle, quantize,
+        recipe::{BlockFormat, Quantize, Recipe},
+    },
+    tiny,
+};
+use indicatif::ProgressBar;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+use tomato_assistant::bundle::{Bundle, Provenance};
+
+/// The bundle; not to be written to.
+pub fn bundle() -> &'static Bundle {
+    static BUNDLE: OnceLock<Bundle> = OnceLock::new();
+    BUNDLE.get_or_init(|| Bundle::open(&build()).unwrap())
+}
+
+/// A copy to spoil.
+pub fn copy(to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(bundle().dir()).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+/// Made anew for each run, in the folder that cargo keeps for tests.
+fn build() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-bundle");
+    let _ = fs::remove_dir_all(&folder);
+    let artifacts = Artifacts::open(&folder).unwrap();
+    let recipe = Recipe::load(None).unwrap();
+    let table = Quantize { embedding: BlockFormat::Q8_0, attention: BlockFormat::Q8_0, ffn: BlockFormat::Q4_0 };
+    let origin = Origin::new(&quantize::STAGE, &table, BTreeMap::new());
+    let model = artifacts
+        .produce(&quantize::STAGE, origin, |out| quantize::run(&table, &tiny::folder(), out, &ProgressBar::hidden()))
+        .unwrap();
+    let provenance = Provenance {
+        base_model_sha256: "a".repeat(64),
+        base_model_name: "tiny".into(),
+        recipe_sha256: recipe.sha256,
+        tool_version: "0.1.0".into(),
+    };
+    let sources = bundle::Sources::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let origin = bundle::origin(&recipe.tables.bundle, &provenance, &model, &sources);
+    let made = artifacts
+        .produce(&bundle::STAGE, origin, |out| bundle::run(&recipe.tables.bundle, &provenance, &model, &sources, out));
+    made.unwrap().dir
+}
