@@ -5,13 +5,18 @@ use std::{env, process::Command};
 
 /// The command that starts `program`, the path in `env!("CARGO_BIN_EXE_…")`: runner words first, if there is a runner.
 pub fn command(program: &str) -> Command {
-    // Cargo's own variable for the runner of a target.
-    let name = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", env::consts::ARCH.to_uppercase());
-    let runner = env::var(name).unwrap_or_default();
-    let mut words = runner.split_whitespace().chain([program]);
+    let mut words = words(program).into_iter();
     let mut command = Command::new(words.next().unwrap());
     command.args(words);
     command
+}
+
+/// The same as plain words, as a pseudo-terminal wants them.
+pub fn words(program: &str) -> Vec<String> {
+    // Cargo's own variable for the runner of a target.
+    let name = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", env::consts::ARCH.to_uppercase());
+    let runner = env::var(name).unwrap_or_default();
+    runner.split_whitespace().map(str::to_owned).chain([program.to_owned()]).collect()
 }
 
 #[test]
