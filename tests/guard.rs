@@ -4,7 +4,8 @@ use tomato_assistant::answer::guard::{Fault, Guard, sentence_end};
 
 const ROT: &str = "Blossom end rot comes from too little calcium in the fruit. Keep the EC at 2.5 to 3.5 mS/cm. Water evenly, \
                    also at night, so that the roots never dry out.";
-const LIGHT: &str = "Young plants need 150 µmol of light for 16 hours a day. Lower the lamps slowly.";
+const LIGHT: &str = "Young plants need 150 µmol of light for 16 hours a day. Lower the lamps slowly. Warm the house \
+                     below -5 degrees. Compost nothing.";
 
 fn guard() -> Guard {
     Guard::new([ROT, LIGHT], "EC 6.2 mS/cm: far above 2.5–3.5. why at 31 degrees?")
@@ -20,7 +21,7 @@ fn every_sentence_of_a_reference_passes() {
         assert_eq!(guard.check(sentence.trim()), Ok(()), "{sentence}");
         passed += 1;
     }
-    assert_eq!(passed, 5);
+    assert_eq!(passed, 7);
 }
 
 #[test]
@@ -51,6 +52,11 @@ fn words_that_no_reference_holds_are_unsupported() {
         ("Water evenly, also at night, young plants need 150 µmol of light.", 0.3, 0.79),
         ("Indeed.", 0.0, 0.0),
         ("Never dry.", 0.0, 0.0),
+        // A lost or added "not", a sentence cut short, a lost minus sign.
+        ("Water evenly, also at night, so that the roots dry out.", 0.5, 0.95),
+        ("Lower the lamps not slowly.", 0.2, 0.8),
+        ("Water evenly, also at night.", 0.5, 0.9),
+        ("Warm the house below 5 degrees.", 0.3, 0.9),
         ("", 0.0, 0.0),
         ("🍅 🍅 🍅 🍅.", 0.0, 0.0),
     ] {

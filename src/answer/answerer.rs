@@ -149,7 +149,12 @@ impl Answerer {
         if !stopped && answer.text.split_whitespace().count() < FEWEST_WORDS {
             log::info!("the model's text was unusable, the curated entry is shown; it was {:?}", generated.text);
             answer.fallback = true;
-            answer.text = self.knowledge.entries()[best].output.clone();
+            let entry = &self.knowledge.entries()[best];
+            answer.text = entry.output.clone();
+            if answer.references.is_empty() {
+                // None fitted into the prompt; what is shown is cited all the same.
+                answer.references.push(Reference { id: entry.id.clone(), title: entry.instruction.clone() });
+            }
         }
         answer.stats = generated.stats;
         answer.stats.time_to_first_token += before;

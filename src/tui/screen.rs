@@ -6,10 +6,11 @@ use std::{
     io::{self, IsTerminal, Stdout},
     panic,
     sync::{
-        Arc, Once, OnceLock,
+        Arc, Once, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, ThreadId},
+    time::Duration,
 };
 
 use crossterm::{
@@ -21,6 +22,10 @@ use signal_hook::{SigId, consts, flag, low_level};
 
 use crate::text::{Lang, Msg};
 
+/// How often the watch looks for a signal.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long the loop may take to end after a signal: more than any drawing, less than systemd's patience.
+const GRACE: Duration = Duration::from_secs(2);
 /// Whether the terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The thread that draws.
@@ -51,6 +56,7 @@ impl Screen {
         for signal in [consts::SIGINT, consts::SIGTERM, consts::SIGHUP] {
             screen.signals.push(flag::register(signal, Arc::clone(&screen.ended))?);
         }
+        watch_for_hang_up(Arc::downgrade(&screen.ended));
         terminal::enable_raw_mode()?;
         execute!(
             io::stdout(),
@@ -77,6 +83,26 @@ impl Drop for Screen {
             low_level::unregister(signal);
         }
     }
+}
+
+/// Ends the process when it should have ended and did not: crossterm's reader spins for ever on a terminal that has hung
+/// up, so the loop never gets to see the signal that came with it. There is no terminal left to give back then.
+fn watch_for_hang_up(ended: Weak<AtomicBool>) {
+    thread::spawn(move || {
+        loop {
+            thread::sleep(LOOK);
+            match ended.upgrade() {
+                None => return,
+                Some(ended) if ended.load(Ordering::Relaxed) => break,
+                Some(_) => {}
+            }
+        }
+        thread::sleep(GRACE);
+        if ended.upgrade().is_some() {
+            log::error!("the terminal is gone");
+            std::process::exit(1);
+        }
+    });
 }
 
 /// Undoes `take`, once. Errors are ignored: after a hang-up there is no terminal left to restore.
