@@ -198,7 +198,7 @@ fn forbidden(path: &str, text: &str) -> Vec<String> {
         ("pypi", ".org"),
         ("python", "hosted.org"),
         ("npm", "js.org"),
-        ("npmjs", ".com"),
+        ("npm", "js.com"),
         ("/wo", "rk/"),
         ("/tmp", "/w/"),
         ("/ro", "ot/"),
