@@ -2,6 +2,7 @@
 //!
 //! Decodes greedily, with a fuse against loops. Does NOT know references, readings or what a good answer is.
 
+pub mod sentence;
 pub mod vocabulary;
 
 use crate::{

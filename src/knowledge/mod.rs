@@ -3,6 +3,7 @@
 //! Turns `knowledge.json` into typed entries, loaded once. Does NOT know the model, the prompt or the screen.
 
 pub mod retrieval;
+pub mod vectors;
 
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;

@@ -29,6 +29,22 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f64, pass: Pass) -> Result
     }
 }
 
+/// Layer norm over the last dimension: zero mean, unit variance, then `weight` and `bias`.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f64, pass: Pass) -> Result<Tensor> {
+    match pass {
+        Pass::Infer => ops::layer_norm(&x.contiguous()?, weight, bias, epsilon as f32),
+        Pass::Train => {
+            let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+            let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+            let normed = centred.broadcast_div(&(variance + epsilon)?.sqrt()?)?;
+            normed.broadcast_mul(weight)?.broadcast_add(bias)
+        }
+    }
+}
+
 /// Softmax over the last dimension.
 ///
 /// # Errors

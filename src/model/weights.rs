@@ -2,10 +2,11 @@
 //!
 //! Tensors are called by their Hugging Face names everywhere; [`ggml_name`] is the only translation. Gemma's norm
 //! weights are stored as w in safetensors and as 1 + w in GGUF; [`Weights::norm`] gives 1 + w from both. Does NOT know
-//! the forward pass.
+//! the forward passes.
 
 use super::{
     config::Config,
+    encoder,
     gemma3::{Gemma3, Layer},
     kernels::{Format, QMatrix},
     linear::{Embedding, Linear},
@@ -42,31 +43,46 @@ pub enum WeightsError {
     },
 }
 
-/// The ggml name of a Gemma 3 tensor, from its Hugging Face name; None for a tensor that Gemma 3 does not have.
+/// The ggml name of a tensor of Gemma 3 or of the sentence encoder, from its Hugging Face name; None for a tensor that
+/// neither has. Their names have nothing in common, so one table serves both.
 pub fn ggml_name(name: &str) -> Option<String> {
     match name {
-        "model.embed_tokens.weight" => return Some("token_embd.weight".into()),
+        "model.embed_tokens.weight" | "embeddings.word_embeddings.weight" => return Some("token_embd.weight".into()),
         "model.norm.weight" => return Some("output_norm.weight".into()),
+        "embeddings.position_embeddings.weight" => return Some("position_embd.weight".into()),
+        "embeddings.token_type_embeddings.weight" => return Some("token_types.weight".into()),
+        "embeddings.LayerNorm.weight" => return Some("token_embd_norm.weight".into()),
+        "embeddings.LayerNorm.bias" => return Some("token_embd_norm.bias".into()),
         _ => {}
     }
-    let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
-    let part = match part.strip_suffix(".weight")? {
-        "input_layernorm" => "attn_norm",
-        "self_attn.q_proj" => "attn_q",
-        "self_attn.k_proj" => "attn_k",
-        "self_attn.v_proj" => "attn_v",
-        "self_attn.o_proj" => "attn_output",
-        "self_attn.q_norm" => "attn_q_norm",
-        "self_attn.k_norm" => "attn_k_norm",
-        "post_attention_layernorm" => "post_attention_norm",
-        "pre_feedforward_layernorm" => "ffn_norm",
-        "mlp.gate_proj" => "ffn_gate",
-        "mlp.up_proj" => "ffn_up",
-        "mlp.down_proj" => "ffn_down",
-        "post_feedforward_layernorm" => "post_ffw_norm",
+    let gemma = name.strip_prefix("model.layers.");
+    let (layer, part) = gemma.or_else(|| name.strip_prefix("encoder.layer."))?.split_once('.')?;
+    let (part, kind) = part.rsplit_once('.')?;
+    let part = match (gemma.is_some(), part, kind) {
+        (true, "input_layernorm", "weight") => "attn_norm",
+        (true, "self_attn.q_proj", "weight") => "attn_q",
+        (true, "self_attn.k_proj", "weight") => "attn_k",
+        (true, "self_attn.v_proj", "weight") => "attn_v",
+        (true, "self_attn.o_proj", "weight") => "attn_output",
+        (true, "self_attn.q_norm", "weight") => "attn_q_norm",
+        (true, "self_attn.k_norm", "weight") => "attn_k_norm",
+        (true, "post_attention_layernorm", "weight") => "post_attention_norm",
+        (true, "pre_feedforward_layernorm", "weight") => "ffn_norm",
+        (true, "mlp.gate_proj", "weight") => "ffn_gate",
+        (true, "mlp.up_proj", "weight") => "ffn_up",
+        (true, "mlp.down_proj", "weight") => "ffn_down",
+        (true, "post_feedforward_layernorm", "weight") => "post_ffw_norm",
+        (false, "attention.self.query", "weight" | "bias") => "attn_q",
+        (false, "attention.self.key", "weight" | "bias") => "attn_k",
+        (false, "attention.self.value", "weight" | "bias") => "attn_v",
+        (false, "attention.output.dense", "weight" | "bias") => "attn_output",
+        (false, "attention.output.LayerNorm", "weight" | "bias") => "attn_output_norm",
+        (false, "intermediate.dense", "weight" | "bias") => "ffn_up",
+        (false, "output.dense", "weight" | "bias") => "ffn_down",
+        (false, "output.LayerNorm", "weight" | "bias") => "layer_output_norm",
         _ => return None,
     };
-    Some(format!("blk.{layer}.{part}.weight"))
+    Some(format!("blk.{layer}.{part}.{kind}"))
 }
 
 /// An opened file of weights.
@@ -108,6 +124,17 @@ impl Weights {
         }
     }
 
+    /// The sentence encoder's shape as a GGUF file of the kind "bert" describes it.
+    ///
+    /// # Errors
+    /// [`WeightsError::Unsupported`].
+    pub fn encoder_config(&self) -> Result<encoder::Config, WeightsError> {
+        match self {
+            Weights::Gguf { content, .. } => encoder::Config::from_gguf(content).map_err(WeightsError::Unsupported),
+            Weights::Safetensors(_) => Err(WeightsError::Unsupported("safetensors carry no shape".into())),
+        }
+    }
+
     /// Loads a `.safetensors` file as f32.
     ///
     /// # Errors
@@ -127,11 +154,7 @@ impl Weights {
     /// All of [`WeightsError`].
     pub fn load(mut self, config: Config, positions: usize) -> Result<Gemma3, WeightsError> {
         let Config { hidden, heads, kv_heads, head, .. } = config;
-        let embedding = match self.linear("model.embed_tokens.weight", None, hidden)? {
-            Linear::Quantized(table) => Embedding::Quantized(table),
-            Linear::Dense(table) => Embedding::Dense(table),
-            Linear::Lora(_) => return Err(WeightsError::Unsupported("an adapter on the token table".into())),
-        };
+        let embedding = self.embedding("model.embed_tokens.weight", hidden)?;
         let mut layers = Vec::with_capacity(config.windows.len());
         for index in 0..config.windows.len() {
             let name = |part: &str| format!("model.layers.{index}.{part}.weight");
@@ -160,34 +183,65 @@ impl Weights {
             .map_err(|error| WeightsError::Unsupported(error.to_string()))
     }
 
-    /// A norm's effective weight, 1 + w, of `length` values.
+    /// A Gemma norm's effective weight, 1 + w, of `length` values.
     fn norm(&mut self, name: &str, length: usize) -> Result<Tensor, WeightsError> {
+        let weight = self.vector(name, length)?;
+        match self {
+            Weights::Gguf { .. } => Ok(weight),
+            Weights::Safetensors(_) => {
+                (weight + 1.0).map_err(|error| WeightsError::Tensor { name: name.into(), cause: error.to_string() })
+            }
+        }
+    }
+
+    /// `length` values as f32.
+    pub(super) fn vector(&mut self, name: &str, length: usize) -> Result<Tensor, WeightsError> {
+        let values = self.dense(name)?;
+        match values.dims() {
+            [found] if *found == length => Ok(values),
+            found => Err(wrong_shape(name, found, &format!("[{length}]"))),
+        }
+    }
+
+    /// Any number of rows of `columns` values, as f32.
+    pub(super) fn vectors(&mut self, name: &str, columns: usize) -> Result<Tensor, WeightsError> {
+        let values = self.dense(name)?;
+        match values.dims() {
+            [_, found] if *found == columns => Ok(values),
+            found => Err(wrong_shape(name, found, &format!("[any, {columns}]"))),
+        }
+    }
+
+    /// A table of tokens, `columns` values each.
+    pub(super) fn embedding(&mut self, name: &str, columns: usize) -> Result<Embedding, WeightsError> {
+        match self.linear(name, None, columns)? {
+            Linear::Quantized(table) => Ok(Embedding::Quantized(table)),
+            Linear::Dense(table) => Ok(Embedding::Dense(table)),
+            Linear::Lora(_) => Err(WeightsError::Unsupported("an adapter on the token table".into())),
+        }
+    }
+
+    /// A tensor of any shape as f32.
+    fn dense(&mut self, name: &str) -> Result<Tensor, WeightsError> {
         let fail = |cause: String| WeightsError::Tensor { name: name.into(), cause };
-        let weight = match self {
-            Weights::Safetensors(tensors) => {
-                let weight = tensors.get(name).ok_or_else(|| fail("missing".into()))?;
-                (weight + 1.0).map_err(|error| fail(error.to_string()))?
-            }
+        match self {
+            Weights::Safetensors(tensors) => tensors.get(name).cloned().ok_or_else(|| fail("missing".into())),
             Weights::Gguf { content, reader } => {
-                let name = ggml_name(name).ok_or_else(|| fail("not a Gemma 3 tensor".into()))?;
+                let name = ggml_name(name).ok_or_else(|| fail("not a tensor of a known model".into()))?;
                 let tensor = content.tensor(reader, &name, &Device::Cpu).map_err(|error| fail(error.to_string()))?;
-                tensor.dequantize(&Device::Cpu).map_err(|error| fail(error.to_string()))?
+                tensor.dequantize(&Device::Cpu).map_err(|error| fail(error.to_string()))
             }
-        };
-        match weight.dims() {
-            [found] if *found == length => Ok(weight),
-            found => Err(fail(format!("has shape {found:?}, expected [{length}]"))),
         }
     }
 
     /// A matrix of shape (`rows`, `columns`); any number of rows where `rows` is None.
-    fn linear(&mut self, name: &str, rows: Option<usize>, columns: usize) -> Result<Linear, WeightsError> {
+    pub(super) fn linear(&mut self, name: &str, rows: Option<usize>, columns: usize) -> Result<Linear, WeightsError> {
         let fail = |cause: String| WeightsError::Tensor { name: name.into(), cause };
         let check = |dims: &[usize]| match dims {
             [r, c] if rows.is_none_or(|rows| rows == *r) && *c == columns => Ok((*r, *c)),
             _ => {
                 let rows = rows.map_or("any".to_string(), |rows| rows.to_string());
-                Err(fail(format!("has shape {dims:?}, expected [{rows}, {columns}]")))
+                Err(wrong_shape(name, dims, &format!("[{rows}, {columns}]")))
             }
         };
         match self {
@@ -197,7 +251,7 @@ impl Weights {
                 Ok(Linear::Dense(weight.clone()))
             }
             Weights::Gguf { content, reader } => {
-                let ggml = ggml_name(name).ok_or_else(|| fail("not a Gemma 3 tensor".into()))?;
+                let ggml = ggml_name(name).ok_or_else(|| fail("not a tensor of a known model".into()))?;
                 let info = content.tensor_infos.get(&ggml).ok_or_else(|| fail("missing".into()))?;
                 let (rows, columns) = check(info.shape.dims())?;
                 let format = match info.ggml_dtype {
@@ -223,4 +277,8 @@ impl Weights {
             }
         }
     }
+}
+
+fn wrong_shape(name: &str, found: &[usize], expected: &str) -> WeightsError {
+    WeightsError::Tensor { name: name.into(), cause: format!("has shape {found:?}, expected {expected}") }
 }
