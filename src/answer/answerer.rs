@@ -11,10 +11,11 @@ use super::{
 use crate::{
     bundle::Bundle,
     climate::{Assessment, Measure, Period, Stage, Targets, TargetsError, assess},
-    engine::{CONTEXT, Ending, Engine, EngineError, Limits},
+    engine::{CONTEXT, Ending, Engine, EngineError, Limits, sentence::SentenceEncoder},
     knowledge::{
         Entry, Knowledge, KnowledgeError,
-        retrieval::{Hit, Index},
+        retrieval::{Hit, Index, Query},
+        vectors::{Vectors, VectorsError},
     },
     prompt::{self, Passage},
     stats::{Memory, Stats},
@@ -36,9 +37,6 @@ const REFERENCES: usize = 2;
 /// Most tokens of an answer: curated answers are at most 120 words, about 170 tokens.
 const ANSWER_TOKENS: usize = 192;
 
-/// Below this share of known words, weighted by rarity, a question is not about tomato growing.
-const COVERAGE: f32 = 0.34;
-
 /// Fewer words than this answer nothing; the curated entry is shown instead.
 const FEWEST_WORDS: usize = 8;
 
@@ -56,6 +54,9 @@ pub enum OpenError {
     /// The curated Q&A is faulty.
     #[error(transparent)]
     Knowledge(#[from] KnowledgeError),
+    /// The entries' vectors are faulty.
+    #[error(transparent)]
+    Vectors(#[from] VectorsError),
     /// The target ranges are faulty.
     #[error(transparent)]
     Targets(#[from] TargetsError),
@@ -82,6 +83,7 @@ pub enum AnswerError {
 pub struct Answerer {
     knowledge: Knowledge,
     index: Index,
+    encoder: SentenceEncoder,
     targets: Targets,
     stage: Stage,
     engine: Engine,
@@ -96,8 +98,13 @@ impl Answerer {
         let read = |path: PathBuf| fs::read_to_string(&path).map_err(|cause| OpenError::Read { path, cause });
         let knowledge = Knowledge::parse(&read(bundle.knowledge())?)?;
         let targets = Targets::parse(&read(bundle.targets())?)?;
+        let path = bundle.vectors();
+        let bytes = fs::read(&path).map_err(|cause| OpenError::Read { path, cause })?;
+        let vectors = Vectors::parse(&bytes, knowledge.entries())?;
+        let encoder = SentenceEncoder::open(&bundle.encoder(), &bundle.encoder_tokenizer())?;
         let engine = Engine::open(&bundle.model(), &bundle.tokenizer())?;
-        Ok(Self { index: Index::new(knowledge.entries()), knowledge, targets, stage, engine })
+        let index = Index::new(knowledge.entries(), Some(vectors));
+        Ok(Self { index, encoder, knowledge, targets, stage, engine })
     }
 
     /// Answers `question`. `on_text` gets only words that have passed the guard, a sentence at a time, and empty text
@@ -115,11 +122,14 @@ impl Answerer {
         let assessment = assess(&question.snapshot, &self.targets, self.stage, Period::of(&question.snapshot));
         let asked = asked_about(&assessment, question.lang.measures_named(&text));
         let readings_note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
-        let hits = self.index.search(&text, question.category, &assessment.signals());
+        let vector = self.encoder.encode(&text)?;
+        let signals = assessment.signals();
+        let query =
+            Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
+        let hits = self.index.search(&query);
         let mut answer = Answer { readings_note, ..Answer::default() };
 
-        let covered = hits.iter().take(REFERENCES).any(|hit| hit.coverage >= COVERAGE);
-        if !covered {
+        if !hits.iter().take(REFERENCES).any(|hit| hit.is_on_topic(true)) {
             answer.declined = true;
             answer.text = question.lang.say(&Msg::Refusal);
             let _ = on_text(&answer.text);

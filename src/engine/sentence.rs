@@ -34,11 +34,6 @@ impl SentenceEncoder {
         Ok(Self { tokenizer: pieces, encoder })
     }
 
-    /// Values in a vector.
-    pub fn width(&self) -> usize {
-        self.encoder.config().hidden
-    }
-
     /// The vector of `text`; of an empty text too.
     ///
     /// # Errors

@@ -1,13 +1,14 @@
-//! Finds the entries that a question is about: BM25 over question, paraphrases, keywords and answer.
+//! Finds the entries that a question is about: words, fragments of words and meaning, added up.
 //!
-//! Turns a question into ranked entries with a measure of how much of the question they cover, which tells a question
-//! about tomatoes from one about anything else. Does NOT know the model or the prompt.
+//! Turns a question, with its vector where there is a sentence encoder, into ranked entries whose score also tells a
+//! question about tomatoes from one about anything else. Does NOT know the model, the encoder or the prompt.
 
-use super::{Category, Entry};
-use bm25::{Embedder, EmbedderBuilder, Scorer, Tokenizer};
-use std::collections::{HashMap, HashSet};
-use unicode_normalization::UnicodeNormalization;
-use unicode_segmentation::UnicodeSegmentation;
+use super::{
+    Category, Entry,
+    bm25::Bm25,
+    terms,
+    vectors::{Vectors, texts},
+};
 
 /// What an entry of the asked category gains; a question is rarely asked from the wrong list.
 const CATEGORY_BOOST: f32 = 1.15;
@@ -15,141 +16,149 @@ const CATEGORY_BOOST: f32 = 1.15;
 /// What an entry gains for each of its signals that the readings show.
 const SIGNAL_BOOST: f32 = 1.1;
 
-/// English words that say nothing about the subject. Only for ranking; nothing is shown.
-const STOP_WORDS: &[&str] = &[
-    "a", "about", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by",
-    "can", "could", "did", "do", "does", "for", "from", "get", "give", "go", "had", "has", "have", "he", "help", "her",
-    "here", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "know", "like", "make", "may",
-    "me", "mean", "much", "must", "my", "need", "no", "not", "now", "of", "on", "or", "our", "out", "please", "say",
-    "see", "she", "should", "so", "some", "tell", "than", "that", "the", "their", "them", "then", "there", "these",
-    "they", "thing", "this", "to", "too", "up", "us", "use", "very", "want", "was", "we", "were", "what", "when",
-    "where", "which", "who", "why", "will", "with", "would", "you", "your",
-];
+/// The question counts double, since it says in few words what the entry is about.
+const INSTRUCTION_WEIGHT: f32 = 2.0;
+
+/// Below this a question is not about tomato growing. Set on the development questions and their refusals with
+/// `pipeline retrieval`: see data/README.md.
+pub const ON_TOPIC: f32 = 1.60;
+
+/// The same where there is no vector: words and fragments alone.
+pub const ON_TOPIC_WORDS: f32 = 0.65;
+
+/// What a question is held against the entries with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Query<'a> {
+    /// As typed.
+    pub text: &'a str,
+    /// Its vector by the sentence encoder that made the index's; None to search by words alone.
+    pub vector: Option<&'a [f32]>,
+    /// The list it was asked from.
+    pub category: Option<Category>,
+    /// What the assessed readings show, such as `ec_high`.
+    pub signals: &'a [String],
+}
 
 /// One entry found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
     /// Its place in the list of entries.
     pub index: usize,
-    /// BM25 score with boosts; comparable within one search only.
+    /// The sum of its parts, with boosts: what it is ranked by.
     pub score: f32,
-    /// Share of the question's words, weighted by rarity, that the entry contains: 0 to 1. A word that stands nowhere in
-    /// the data weighs as much as the rarest.
-    pub coverage: f32,
+    /// The sum without boosts: comparable between searches, for [`Hit::is_on_topic`].
+    pub plain: f32,
+    /// What it is the sum of.
+    pub parts: Parts,
+}
+
+/// How an entry matches, each 0 to 1 (cosines may be below 0).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// BM25 of words.
+    pub words: f32,
+    /// BM25 of fragments of words.
+    pub fragments: f32,
+    /// Largest cosine with the entry's question or a paraphrase.
+    pub asked: f32,
+    /// Cosine with question and answer.
+    pub answered: f32,
+}
+
+impl Parts {
+    fn sum(&self) -> f32 {
+        self.words + self.fragments + self.asked + self.answered
+    }
 }
 
 /// The index over all entries.
 pub struct Index {
-    embedder: Embedder<u32, Words>,
-    scorer: Scorer<usize>,
-    /// For each entry its category, signals and words.
-    entries: Vec<(Category, Vec<String>, HashSet<String>)>,
-    /// Number of entries that contain a word.
-    frequencies: HashMap<String, usize>,
+    words: Bm25,
+    fragments: Bm25,
+    vectors: Option<Vectors>,
+    entries: Vec<Indexed>,
+}
+
+/// What is kept of an entry.
+struct Indexed {
+    category: Category,
+    signals: Vec<String>,
+    /// Number of its vectors, which stand one after the other in the order of the entries.
+    texts: usize,
 }
 
 impl Index {
-    /// Indexes `entries`; a hit's `index` counts in this order.
-    pub fn new(entries: &[Entry]) -> Self {
-        let texts: Vec<String> = entries.iter().map(indexed_text).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let embedder = EmbedderBuilder::with_tokenizer_and_fit_to_corpus(Words, &texts).build();
-        let mut scorer = Scorer::new();
-        let mut frequencies = HashMap::new();
-        let mut kept = Vec::with_capacity(entries.len());
-        for (index, (entry, text)) in entries.iter().zip(&texts).enumerate() {
-            scorer.upsert(&index, embedder.embed(text));
-            let words: HashSet<String> = Words.tokenize(text).into_iter().collect();
-            for word in &words {
-                *frequencies.entry(word.clone()).or_insert(0) += 1;
-            }
-            kept.push((entry.category, entry.signals.clone(), words));
+    /// Indexes `entries`; a hit's `index` counts in this order. `vectors` are those of the entries' [`texts`]; without
+    /// them the search is by words alone.
+    pub fn new(entries: &[Entry], vectors: Option<Vectors>) -> Self {
+        let counted: Vec<_> = entries.iter().map(|entry| terms::count(&fields(entry))).collect();
+        let (words, fragments): (Vec<_>, Vec<_>) = counted.into_iter().unzip();
+        let indexed = |entry: &Entry| Indexed {
+            category: entry.category,
+            signals: entry.signals.clone(),
+            texts: texts(entry).len(),
+        };
+        Self {
+            words: Bm25::new(&words),
+            fragments: Bm25::new(&fragments),
+            vectors,
+            entries: entries.iter().map(indexed).collect(),
         }
-        Self { embedder, scorer, entries: kept, frequencies }
     }
 
-    /// The entries that share a word with `question`, best first; ties in list order. `signals` are what the assessed
-    /// readings show, such as `ec_high`.
-    pub fn search(&self, question: &str, category: Option<Category>, signals: &[String]) -> Vec<Hit> {
-        let words: HashSet<String> = Words.tokenize(question).into_iter().collect();
-        let total: f32 = words.iter().map(|word| self.rarity(word)).sum();
-        let query = self.embedder.embed(question);
-        let mut hits: Vec<Hit> = Vec::new();
-        for (index, (own_category, own_signals, own_words)) in self.entries.iter().enumerate() {
-            let score = self.scorer.score(&index, &query).unwrap_or(0.0);
-            if score <= 0.0 {
+    /// The entries that have anything to do with the question, best first; ties in list order.
+    pub fn search(&self, query: &Query) -> Vec<Hit> {
+        let mut hits: Vec<Hit> = Vec::with_capacity(self.entries.len());
+        for (index, (entry, parts)) in self.entries.iter().zip(self.parts(query)).enumerate() {
+            let plain = parts.sum();
+            if plain <= 0.0 {
                 continue;
             }
-            let shown = own_signals.iter().filter(|signal| signals.contains(signal)).count();
-            let boost = if category == Some(*own_category) { CATEGORY_BOOST } else { 1.0 };
-            let shared: f32 = words.intersection(own_words).map(|word| self.rarity(word)).sum();
-            hits.push(Hit { index, score: score * boost * SIGNAL_BOOST.powi(shown as i32), coverage: shared / total });
+            let shown = entry.signals.iter().filter(|signal| query.signals.contains(signal)).count();
+            let boost = if query.category == Some(entry.category) { CATEGORY_BOOST } else { 1.0 };
+            hits.push(Hit { index, score: plain * boost * SIGNAL_BOOST.powi(shown as i32), plain, parts });
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
         hits
     }
 
-    /// Inverse document frequency, as in BM25.
-    fn rarity(&self, word: &str) -> f32 {
-        let (entries, with_word) = (self.entries.len() as f32, *self.frequencies.get(word).unwrap_or(&0) as f32);
-        (1.0 + (entries - with_word + 0.5) / (with_word + 0.5)).ln()
-    }
-}
-
-/// What is searched: the question counts double, since it says in few words what the entry is about.
-fn indexed_text(entry: &Entry) -> String {
-    let mut text = format!("{0}\n{0}\n{1}\n", entry.instruction, entry.input);
-    for part in entry.paraphrases.iter().chain(&entry.keywords) {
-        text.push_str(part);
-        text.push('\n');
-    }
-    text + &entry.output
-}
-
-/// Splits text into the units of search. Scripts without Latin letters and without spaces inside words (Hangul with its
-/// particles, above all) are cut into pairs of characters, so that a word is found with any ending.
-struct Words;
-
-impl Tokenizer for Words {
-    fn tokenize(&self, text: &str) -> Vec<String> {
-        let text: String = text.nfkc().flat_map(char::to_lowercase).collect();
-        let mut words = Vec::new();
-        for word in text.unicode_words() {
-            if word.is_ascii() {
-                if !STOP_WORDS.contains(&word) {
-                    words.push(stem(word).into());
+    /// How well each entry matches.
+    fn parts(&self, query: &Query) -> Vec<Parts> {
+        let words = self.words.scores(&terms::words(query.text));
+        let fragments = self.fragments.scores(&terms::fragments(query.text));
+        let both = words.into_iter().zip(fragments);
+        let mut parts: Vec<Parts> =
+            both.map(|(words, fragments)| Parts { words, fragments, ..Parts::default() }).collect();
+        if let (Some(vectors), Some(vector)) = (&self.vectors, query.vector) {
+            let cosines = vectors.cosines(vector);
+            let mut rest = cosines.as_slice();
+            for (entry, parts) in self.entries.iter().zip(&mut parts) {
+                let (own, others) = rest.split_at(entry.texts);
+                rest = others;
+                if let Some((answered, asked)) = own.split_last() {
+                    parts.asked = asked.iter().copied().fold(f32::MIN, f32::max);
+                    parts.answered = *answered;
                 }
-                continue;
             }
-            let letters: Vec<char> = word.chars().collect();
-            if letters.len() == 1 {
-                words.push(word.into());
-            }
-            words.extend(letters.windows(2).map(|pair| pair.iter().collect::<String>()));
         }
-        words
+        parts
     }
 }
 
-/// Takes the commonest English endings off, so that "leaves" finds "leaf" and "pruning" finds "prune". Deliberately
-/// small: a wrong merge costs more than a missed one.
-fn stem(word: &str) -> &str {
-    const ENDINGS: &[(&str, usize)] = &[
-        ("ings", 3),
-        ("ing", 3),
-        ("ies", 3),
-        ("ves", 3),
-        ("ed", 3),
-        ("es", 3),
-        ("s", 3),
-        ("y", 3),
-        ("e", 3),
-        ("f", 3),
-    ];
-    let ending = ENDINGS.iter().find(|(ending, kept)| word.len() >= ending.len() + kept && word.ends_with(ending));
-    match ending {
-        Some(("s", _)) if word.ends_with("ss") || word.ends_with("us") || word.ends_with("is") => word,
-        Some((ending, _)) => &word[..word.len() - ending.len()],
-        None => word,
+impl Hit {
+    /// Whether a question whose best hit this is is about tomato growing. `by_meaning`: it was searched with a vector.
+    pub fn is_on_topic(&self, by_meaning: bool) -> bool {
+        self.plain >= if by_meaning { ON_TOPIC } else { ON_TOPIC_WORDS }
     }
+}
+
+/// What is searched of an entry, with weights.
+fn fields(entry: &Entry) -> Vec<(f32, &str)> {
+    let mut fields = vec![
+        (INSTRUCTION_WEIGHT, entry.instruction.as_str()),
+        (1.0, entry.input.as_str()),
+        (1.0, entry.output.as_str()),
+    ];
+    fields.extend(entry.paraphrases.iter().chain(&entry.keywords).map(|text| (1.0, text.as_str())));
+    fields
 }
