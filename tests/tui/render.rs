@@ -146,7 +146,7 @@ fn the_readings_page_names_every_quantity_with_its_reason() {
         "EC",
         "moisture",
         "daily light (DLI)",
-        "known once that has been measured for a day",
+        "Summed up from the light",
     ]);
 }
 
