@@ -66,6 +66,36 @@ fn what_cannot_be_true_never_becomes_a_number() {
     }
 }
 
+/// The limits of `targets.toml`, read here by other code, are those that readings are held to; and they make sense.
+#[test]
+fn limits_come_from_the_targets() {
+    let file: toml::Table = toml::from_str(TARGETS).unwrap();
+    let table = file["limits"].as_table().unwrap();
+    assert_eq!(table.len(), Quantity::ALL.len() + 1, "a quantity without limits, or limits without a quantity");
+    for quantity in Quantity::ALL {
+        let [min, max] = [0, 1].map(|end| table[quantity.name()][end].as_float().unwrap() as f32);
+        assert_eq!((quantity.limits().min, quantity.limits().max), (min, max), "{}", quantity.name());
+        assert!(min < max && min.is_finite() && max.is_finite());
+    }
+    for name in table["source"].as_array().unwrap() {
+        assert!(file["sources"].get(name.as_str().unwrap()).is_some(), "{name}");
+    }
+}
+
+/// People die of 40,000 ppm; it must alarm, not read as a broken probe.
+#[test]
+fn a_lethal_leak_is_a_reading() {
+    for period in [Period::Day, Period::Night] {
+        for ppm in [5_000.0, 20_001.0, 40_000.0] {
+            let taken = snapshot(&[(Quantity::Co2, ppm)]);
+            let leak = assess(&taken, &Targets::parse(TARGETS).unwrap(), Stage::Fruiting, period);
+            assert_eq!(leak.get(Quantity::Co2.into()).unwrap().level, Level::VeryHigh, "{ppm}");
+            assert_eq!(leak.signals(), ["co2_high"]);
+        }
+    }
+    assert!(matches!(snapshot(&[(Quantity::Co2, 40_001.0)]).get(Quantity::Co2), Err(NoData::Implausible(_))));
+}
+
 #[test]
 fn readings_expire_and_keep_the_time_of_the_last_good_one() {
     let max_age = Duration::from_secs(60);
@@ -137,12 +167,12 @@ fn broken_targets_are_refused_with_the_key() {
     let cases = [
         ("[ec.always]", "[ec.allways]", "unknown field `allways`"),
         ("[ec.always]", "[ec.day]\nripeness = [1, 2, 3, 4]", "unknown field `ripeness`"),
-        ("[ec.always]\nseedling   = [0.8, 1.2, 2.2, 3.0]", "[ec.always]", "missing field `seedling`"),
-        ("[0.8, 1.2, 2.2, 3.0]", "[0.8, 2.2, 1.2, 3.0]", "ec, seedling"),
-        ("[0.8, 1.2, 2.2, 3.0]", "[0.8, 1.2, 1.2, 3.0]", "ec, seedling"),
-        ("[0.8, 1.2, 2.2, 3.0]", "[0.8, nan, 2.2, 3.0]", "ec, seedling"),
-        ("[0.8, 1.2, 2.2, 3.0]", "[0.8, 1.2, 2.2, 30.0]", "0 to 20"),
-        ("[0.8, 1.2, 2.2, 3.0]", "[0.8, 1.2, 2.2]", "invalid length"),
+        ("[ec.always]\nseedling   = [0.5, 1.2, 2.2, 3.0]", "[ec.always]", "missing field `seedling`"),
+        ("[0.5, 1.2, 2.2, 3.0]", "[0.5, 2.2, 1.2, 3.0]", "ec, seedling"),
+        ("[0.5, 1.2, 2.2, 3.0]", "[0.5, 1.2, 1.2, 3.0]", "ec, seedling"),
+        ("[0.5, 1.2, 2.2, 3.0]", "[0.5, nan, 2.2, 3.0]", "ec, seedling"),
+        ("[0.5, 1.2, 2.2, 3.0]", "[0.5, 1.2, 2.2, 30.0]", "0 to 20"),
+        ("[0.5, 1.2, 2.2, 3.0]", "[0.5, 1.2, 2.2]", "invalid length"),
         (
             "source = [\"cultilene\", \"grodan\", \"consensus\"]",
             "source = [\"nobody\"]",
@@ -150,6 +180,11 @@ fn broken_targets_are_refused_with_the_key() {
         ),
         ("[co2.day]", "[co2.night]", "duplicate key"),
         ("[vpd.day]", "[vpd.always]", "vpd: give either"),
+        ("[50.0, 40000.0]", "[50.0, 20000.0]", "co2 must be [50, 40000]"),
+        ("[50.0, 40000.0]", "[50.0]", "invalid length"),
+        ("dli                = [0.0, 100.0]", "", "limits: dli must be [0, 100]"),
+        ("dli                = [0.0, 100.0]", "dew = [0.0, 100.0]", "unknown variant `dew`"),
+        ("source = [\"sht4x\", ", "source = [\"nobody\", ", "limits: `source`"),
     ];
     for (from, to, words) in cases {
         assert!(TARGETS.contains(from), "{from}");
@@ -172,7 +207,7 @@ fn signals_name_what_is_out_of_range_most_serious_first() {
     assert_eq!(fruiting(&[(Quantity::Ec, 3.0), (Quantity::Ph, 6.0)], Period::Day), Vec::<String>::new());
     assert_eq!(
         fruiting(&[(Quantity::Ph, 6.8), (Quantity::Ec, 6.2), (Quantity::LightPpfd, 20.0)], Period::Day),
-        ["ec_high", "light_low", "ph_high"]
+        ["ec_high", "ph_high", "light_low"]
     );
     assert_eq!(
         fruiting(&[(Quantity::AirTemperature, 17.0), (Quantity::RelativeHumidity, 96.0)], Period::Night),
@@ -251,7 +286,7 @@ mod words {
         assert_eq!(
             note(&[(Quantity::Ec, 3.0), (Quantity::LightPpfd, 0.0)], &asked),
             "EC 3.0 mS/cm: within 2.5–3.5. CO2: not measured, no probe is set up for it. \
-             Light 0 µmol/m²/s: no target at this time of day."
+             Light 0 µmol/m²/s: no target just now."
         );
         // Out of range and asked about: told once.
         assert_eq!(note(&[(Quantity::Ec, 6.2)], &asked[..1]).matches("EC").count(), 1);

@@ -13,6 +13,7 @@ mod bundle;
 mod climate;
 mod config;
 mod cross;
+mod dli;
 mod engine;
 mod fetch;
 mod firmware;

@@ -34,7 +34,7 @@ pub enum Level {
     VeryLow,
     /// Below the ideal.
     Low,
-    /// Ideal, or nothing to judge by at this time of day.
+    /// Ideal, or nothing to judge by just now.
     Ok,
     /// Above the ideal.
     High,
@@ -53,7 +53,7 @@ pub struct Assessed {
     pub at: Option<SystemTime>,
     /// The judgement; [`Level::Fault`] exactly when there is no number.
     pub level: Level,
-    /// What it was judged by; none where nothing is asked at this time of day (light at night).
+    /// What it was judged by; none where nothing is asked just now (light at night, low light where the day's sum is known).
     pub range: Option<Range>,
 }
 
@@ -88,12 +88,21 @@ pub fn assess(snapshot: &Snapshot, targets: &Targets, stage: Stage, period: Peri
                     (Ok(vpd::deficit(temperature.value, humidity.value)), Some(older))
                 }
             };
-            let range = targets.range(measure, stage, period);
-            let level = match (&value, range) {
+            let mut range = targets.range(measure, stage, period);
+            let mut level = match (&value, range) {
                 (Err(_), _) => Level::Fault,
                 (Ok(_), None) => Level::Ok,
                 (Ok(value), Some(range)) => range.level(*value),
             };
+            if measure == Measure::Read(Quantity::LightPpfd) && matches!(level, Level::VeryLow | Level::Low) {
+                // Low light of a moment may be a cloud or the low sun; a dark day is another matter. Where the day's sum is
+                // known it alone tells; else the moment is a hint, never an alarm. Fierce light burns at once and stays
+                // judged by the moment.
+                (level, range) = match snapshot.value(Quantity::Dli) {
+                    Some(_) => (Level::Ok, None),
+                    None => (Level::Low, range),
+                };
+            }
             Some(Assessed { measure, value, at, level, range })
         })
         .collect();
@@ -176,8 +185,11 @@ impl Assessment {
                 Measure::Read(Quantity::AirTemperature) | Measure::Read(Quantity::RelativeHumidity)
             );
             let second = by_time.then(|| format!("{name}_{period}"));
-            names.push(name);
-            names.extend(second);
+            // Light has two measures with one name.
+            if !names.contains(&name) {
+                names.push(name);
+                names.extend(second);
+            }
         }
         names
     }

@@ -4,12 +4,16 @@
 //! where the numbers came from or how they are shown.
 
 mod assess;
+mod dli;
+mod limits;
 mod quantity;
 mod snapshot;
 mod targets;
 pub mod vpd;
 
 pub use assess::{Assessed, Assessment, Level, Period, assess};
-pub use quantity::{Limits, Measure, Quantity, ReadingError};
+pub use dli::LightDay;
+pub use limits::Limits;
+pub use quantity::{Measure, Quantity, ReadingError};
 pub use snapshot::{NoData, Reading, Snapshot};
 pub use targets::{Range, Source, Stage, Targets, TargetsError};

@@ -1,6 +1,7 @@
-//! What can be measured: names, units, and the limits outside of which a number cannot be true.
+//! What can be known: names and units of quantities and of what is derived from them.
 //!
-//! Turns `NAME=VALUE` as typed into a checked number. Does NOT know what is good for a tomato (see `targets`).
+//! Turns `NAME=VALUE` as typed into a checked number. Does NOT know which numbers can be true (see `limits`) nor what is
+//! good for a tomato (see `targets`).
 
 /// What the appliance can know about the greenhouse. The names are those of `--reading NAME=VALUE` and of the config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -22,15 +23,9 @@ pub enum Quantity {
     Ec,
     /// Water content of the substrate, % by volume.
     SubstrateMoisture,
-}
-
-/// The closed interval in which a reading can be true, in the quantity's unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Lowest value that can be true.
-    pub min: f32,
-    /// Highest value that can be true.
-    pub max: f32,
+    /// Daily light integral, mol/m²/day: the light of the last 24 hours. Typed in, recorded, or summed up from the light
+    /// readings (see `dli`); no probe of its own measures it. Last, for it is what a small screen can best do without.
+    Dli,
 }
 
 /// Why a typed `NAME=VALUE` is refused. The words for growers are `text::Msg::Reading`.
@@ -48,7 +43,7 @@ pub enum ReadingError {
 
 impl Quantity {
     /// All quantities, in the order in which they are shown.
-    pub const ALL: [Quantity; 8] = [
+    pub const ALL: [Quantity; 9] = [
         Quantity::AirTemperature,
         Quantity::RelativeHumidity,
         Quantity::Co2,
@@ -57,6 +52,7 @@ impl Quantity {
         Quantity::Ph,
         Quantity::Ec,
         Quantity::SubstrateMoisture,
+        Quantity::Dli,
     ];
 
     /// The name on the command line, in the replay file's header and in `targets.toml`.
@@ -70,6 +66,7 @@ impl Quantity {
             Quantity::Ph => "ph",
             Quantity::Ec => "ec",
             Quantity::SubstrateMoisture => "substrate_moisture",
+            Quantity::Dli => "dli",
         }
     }
 
@@ -87,36 +84,8 @@ impl Quantity {
             Quantity::LightPpfd => "µmol/m²/s",
             Quantity::Ph => "",
             Quantity::Ec => "mS/cm",
+            Quantity::Dli => "mol/m²/day",
         }
-    }
-
-    /// Physical limits: outside of them the probe is at fault, whatever the greenhouse does. Wide on purpose: a crop in
-    /// danger must never be taken for a broken probe.
-    pub fn limits(self) -> Limits {
-        let (min, max) = match self {
-            // An SHT4x works from -40 °C (Sensirion's datasheet); no glasshouse air passes 70 °C.
-            Quantity::AirTemperature => (-40.0, 70.0),
-            // By definition; probes that overshoot at saturation are cut to 100 by their driver.
-            Quantity::RelativeHumidity => (0.0, 100.0),
-            // A crop stops taking CO2 up well above 50 ppm, so 0 means "no measurement yet"; 2 % is the end of
-            // greenhouse probes.
-            Quantity::Co2 => (50.0, 20_000.0),
-            // Full sun above the glass is about 2,200; lamps may add to it.
-            Quantity::LightPpfd => (0.0, 3_000.0),
-            Quantity::RootTemperature => (-20.0, 60.0),
-            // Outside 1 to 13 nothing a plant stands in can be; a broken glass electrode often reads 0 or 14.
-            Quantity::Ph => (1.0, 13.0),
-            // Sea water is about 50 mS/cm; nutrient solution probes end at 20.
-            Quantity::Ec => (0.0, 20.0),
-            Quantity::SubstrateMoisture => (0.0, 100.0),
-        };
-        Limits { min, max }
-    }
-
-    /// Whether `value` can be true. NaN and infinities cannot.
-    pub fn is_plausible(self, value: f32) -> bool {
-        // Comparisons with NaN are false, so NaN needs no case of its own.
-        value >= self.limits().min && value <= self.limits().max
     }
 
     /// Reads `NAME=VALUE`, the form of `--reading`.
@@ -171,7 +140,8 @@ impl Measure {
     pub fn signal(self) -> &'static str {
         match self {
             Measure::Read(Quantity::RelativeHumidity) => "rh",
-            Measure::Read(Quantity::LightPpfd) => "light",
+            // The entries know one word for little light. The day's sum says it best; see `assess` for the moment's light.
+            Measure::Read(Quantity::LightPpfd | Quantity::Dli) => "light",
             other => other.name(),
         }
     }
@@ -179,7 +149,9 @@ impl Measure {
     /// Digits after the point that the probes' accuracy justifies.
     pub fn decimals(self) -> usize {
         match self {
-            Measure::Read(Quantity::AirTemperature | Quantity::RootTemperature | Quantity::Ph | Quantity::Ec) => 1,
+            Measure::Read(
+                Quantity::AirTemperature | Quantity::RootTemperature | Quantity::Ph | Quantity::Ec | Quantity::Dli,
+            ) => 1,
             Measure::Vpd => 2,
             Measure::Read(_) => 0,
         }

@@ -32,13 +32,13 @@ pub enum NoData {
 /// The state of the greenhouse at one moment: for each quantity a reading or the reason why there is none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    readings: [Result<Reading, NoData>; 8],
-    last_good: [Option<SystemTime>; 8],
+    readings: [Result<Reading, NoData>; Quantity::ALL.len()],
+    last_good: [Option<SystemTime>; Quantity::ALL.len()],
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { readings: std::array::from_fn(|_| Err(NoData::NotConfigured)), last_good: [None; 8] }
+        Self { readings: std::array::from_fn(|_| Err(NoData::NotConfigured)), last_good: [None; Quantity::ALL.len()] }
     }
 }
 

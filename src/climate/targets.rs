@@ -2,7 +2,7 @@
 //!
 //! Does NOT read files (the bundle carries the text) and does NOT judge (see `assess`).
 
-use super::{Measure, Period, Quantity};
+use super::{Measure, Period, Quantity, limits::Table};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -101,6 +101,10 @@ pub enum TargetsError {
     /// A `source` that `[sources]` lacks, or none.
     #[error("targets.toml: {0}: `source` must list names that stand under [sources]")]
     Source(&'static str),
+    /// Limits that are not those of this program, which checks readings by its own.
+    #[error("targets.toml: limits: {name} must be [{min}, {max}], as this program was built with", name = .0.name(),
+            min = .0.limits().min, max = .0.limits().max)]
+    Limits(Quantity),
 }
 
 /// Ranges of all measures, with their sources.
@@ -114,6 +118,7 @@ pub struct Targets {
 #[serde(deny_unknown_fields)]
 struct File {
     sources: BTreeMap<String, Source>,
+    limits: Table,
     air_temperature: Row,
     relative_humidity: Row,
     co2: Row,
@@ -122,6 +127,7 @@ struct File {
     ph: Row,
     ec: Row,
     substrate_moisture: Row,
+    dli: Row,
     vpd: Row,
 }
 
@@ -172,8 +178,13 @@ impl Targets {
             (Measure::Read(Quantity::Ph), file.ph),
             (Measure::Read(Quantity::Ec), file.ec),
             (Measure::Read(Quantity::SubstrateMoisture), file.substrate_moisture),
+            (Measure::Read(Quantity::Dli), file.dli),
             (Measure::Vpd, file.vpd),
         ];
+        if let Some(quantity) = file.limits.foreign() {
+            return Err(TargetsError::Limits(quantity));
+        }
+        known("limits", &file.limits.source, &file.sources)?;
         rows.iter().try_for_each(|(measure, row)| row.check(*measure, &file.sources))?;
         let rows = BTreeMap::from(rows);
         Ok(Self { rows, sources: file.sources })
@@ -195,14 +206,20 @@ impl Targets {
     }
 }
 
+/// `table` names sources, and they exist.
+fn known(table: &'static str, names: &[String], sources: &BTreeMap<String, Source>) -> Result<(), TargetsError> {
+    match names.is_empty() || names.iter().any(|name| !sources.contains_key(name)) {
+        true => Err(TargetsError::Source(table)),
+        false => Ok(()),
+    }
+}
+
 impl Row {
     fn check(&self, measure: Measure, sources: &BTreeMap<String, Source>) -> Result<(), TargetsError> {
         if self.always.is_some() == self.day.is_some() || (self.always.is_some() && self.night.is_some()) {
             return Err(TargetsError::Times(measure.name()));
         }
-        if self.source.is_empty() || self.source.iter().any(|name| !sources.contains_key(name)) {
-            return Err(TargetsError::Source(measure.name()));
-        }
+        known(measure.name(), &self.source, sources)?;
         // A vapour pressure deficit above 10 kPa would need 46 °C and bone-dry air.
         let (min, max) = match measure {
             Measure::Read(quantity) => (quantity.limits().min, quantity.limits().max),

@@ -1,14 +1,14 @@
-//! Polls the probes and keeps the newest snapshot.
+//! Polls the probes and keeps the newest snapshot, with the daily light integral where the light is measured.
 //!
 //! One thread a probe, so that a probe that hangs holds up nobody: its readings age into `NoData::Stale` while the
 //! others stay live. A probe that panics is reported as not answering and asked again at the next turn.
 
 use super::Probe;
-use crate::climate::{NoData, Reading, Snapshot};
+use crate::climate::{LightDay, NoData, Quantity, Reading, Snapshot};
 use std::{
     mem::discriminant,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The running poll loops. Dropping it stops them.
 pub struct Poller {
     snapshot: Arc<Mutex<Snapshot>>,
+    light: Arc<Mutex<LightDay>>,
+    clock: fn() -> Duration,
     stale_after: Duration,
     threads: Vec<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
@@ -33,7 +35,24 @@ impl Poller {
     /// # Errors
     /// The operating system gives no thread.
     pub fn start(probes: Vec<Box<dyn Probe>>, interval: Duration, stale_after: Duration) -> std::io::Result<Self> {
+        Self::start_by(uptime, probes, interval, stale_after)
+    }
+
+    /// As [`start`](Self::start), with the light summed up by `clock`: time since a fixed moment, never set back. Tests
+    /// live a day in a second.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn start_by(
+        clock: fn() -> Duration,
+        probes: Vec<Box<dyn Probe>>,
+        interval: Duration,
+        stale_after: Duration,
+    ) -> std::io::Result<Self> {
         let snapshot = Arc::new(Mutex::new(Snapshot::default()));
+        let light = Arc::new(Mutex::new(LightDay::default()));
+        // A probe that knows the sum knows better: a recorded day's clock is not ours.
+        let summed = !probes.iter().any(|probe| probe.quantities().contains(&Quantity::Dli));
         for probe in &probes {
             for quantity in probe.quantities() {
                 lock(&snapshot).set(quantity, Err(not_read_yet()));
@@ -43,10 +62,14 @@ impl Poller {
             .into_iter()
             .map(|mut probe| {
                 let (stop, stopped) = mpsc::channel::<()>();
-                let snapshot = Arc::clone(&snapshot);
+                let (snapshot, light) = (Arc::clone(&snapshot), Arc::clone(&light));
+                let summed = summed && probe.quantities().contains(&Quantity::LightPpfd);
                 let thread = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
                     loop {
                         poll(probe.as_mut(), &snapshot);
+                        if let Some(ppfd) = lock(&snapshot).value(Quantity::LightPpfd).filter(|_| summed) {
+                            lock(&light).add(clock(), ppfd);
+                        }
                         // Ends at once when the poller is dropped.
                         if stopped.recv_timeout(interval) != Err(mpsc::RecvTimeoutError::Timeout) {
                             break;
@@ -56,13 +79,18 @@ impl Poller {
                 Ok((stop, thread))
             })
             .collect::<std::io::Result<_>>()?;
-        Ok(Self { snapshot, stale_after, threads })
+        Ok(Self { snapshot, light, clock, stale_after, threads })
     }
 
     /// What is known now. Never waits for a probe.
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = lock(&self.snapshot).clone();
         snapshot.expire(SystemTime::now(), self.stale_after);
+        // After `expire`: a light probe that has just gone silent does not undo the day behind it.
+        let sum = lock(&self.light).sum((self.clock)());
+        if let (Some(value), Some(at)) = (sum, snapshot.last_good(Quantity::LightPpfd)) {
+            snapshot.set(Quantity::Dli, Ok(Reading { value, at }));
+        }
         snapshot
     }
 }
@@ -113,7 +141,14 @@ fn not_read_yet() -> NoData {
     NoData::NotAnswering("not read yet".into())
 }
 
-/// A snapshot is whole after every `set`, so a lock poisoned by a panic elsewhere is still good.
-fn lock(snapshot: &Mutex<Snapshot>) -> MutexGuard<'_, Snapshot> {
-    snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+/// Time since the program started to poll. Not the time of day: a Pi has no clock of its own, and the network sets it hours
+/// or years ahead when it comes.
+fn uptime() -> Duration {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGAN.elapsed()
+}
+
+/// Snapshot and light are whole after every change, so a lock poisoned by a panic elsewhere is still good.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

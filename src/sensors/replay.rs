@@ -1,14 +1,15 @@
 //! Plays a recorded day: a CSV file -> readings, as fast as wished, round and round.
 //!
 //! The file: a header `time,` and names of quantities, then one line each moment, `HH:MM` and numbers in the units of
-//! [`Quantity`]; an empty cell is a probe that did not answer. Times rise. Does NOT check whether a number can be true:
-//! that is done for every probe in one place, and a recorded fault should be played as one.
+//! [`Quantity`]; an empty cell is a probe that did not answer. Times rise. The daily light integral is that of the recorded
+//! day, known from the start, since the day before was the same. Does NOT check whether a number can be true: that is done
+//! for every probe in one place, and a recorded fault should be played as one.
 
 use super::Probe;
-use crate::climate::{NoData, Quantity};
+use crate::climate::{LightDay, NoData, Quantity};
 use std::{
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 const MINUTES_A_DAY: u32 = 24 * 60;
@@ -67,7 +68,27 @@ impl Replay {
         if rows.is_empty() {
             return Err(ReplayError::Empty(file.into()));
         }
-        Ok(Self { quantities, rows, speed, start, began: Instant::now() })
+        let mut replay = Self { quantities, rows, speed, start, began: Instant::now() };
+        if let Some(sum) = replay.light_sum() {
+            replay.quantities.push(Quantity::Dli);
+            replay.rows.iter_mut().for_each(|row| row.values.push(Some(sum)));
+        }
+        Ok(replay)
+    }
+
+    /// The sum of the recorded light, mol/m²/day, between two days alike; none if light is not recorded all day, or if the
+    /// file has a sum of its own.
+    fn light_sum(&self) -> Option<f32> {
+        let light = self.quantities.iter().position(|quantity| *quantity == Quantity::LightPpfd)?;
+        let mut day = LightDay::default();
+        let mut last = Duration::ZERO;
+        for before in [0, MINUTES_A_DAY] {
+            for row in &self.rows {
+                last = Duration::from_secs(60 * u64::from(before + row.minute));
+                row.values[light].into_iter().for_each(|value| day.add(last, value));
+            }
+        }
+        day.sum(last).filter(|_| !self.quantities.contains(&Quantity::Dli))
     }
 
     /// What was recorded at `minute` since midnight, or last before it (before the first line: the last of the day).

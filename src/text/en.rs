@@ -31,6 +31,7 @@ pub fn say(msg: &Msg) -> String {
             Quantity::Ph => "pH",
             Quantity::Ec => "EC",
             Quantity::SubstrateMoisture => "substrate moisture",
+            Quantity::Dli => "daily light (DLI)",
         }
         .into(),
         Msg::Bundle(error) => bundle(error),
@@ -70,11 +71,13 @@ pub fn say(msg: &Msg) -> String {
             Measure::Read(Quantity::Ph) => "pH",
             Measure::Read(Quantity::Ec) => "EC",
             Measure::Read(Quantity::SubstrateMoisture) => "moisture",
+            Measure::Read(Quantity::Dli) => "DLI",
         }
         .into(),
         Msg::Value(measure, value) => format!("{value:.*} {}", measure.decimals(), measure.unit()).trim_end().into(),
-        // The full unit does not fit into the strip.
+        // The full units do not fit into the strip.
         Msg::ShortValue(Measure::Read(Quantity::LightPpfd), value) => format!("{value:.0} µmol"),
+        Msg::ShortValue(Measure::Read(Quantity::Dli), value) => format!("{value:.1} mol"),
         Msg::ShortValue(measure, value) => say(&Msg::Value(*measure, *value)),
         Msg::Level(level) => match level {
             Level::Fault => "no reading",
@@ -116,6 +119,7 @@ pub fn say(msg: &Msg) -> String {
             NoData::Stale => "too old",
         }
         .into(),
+        Msg::DayNeeded => "Summed up from the light: known once that has been measured for a day.".into(),
         Msg::Advice(reason) => match reason {
             NoData::NotConfigured => "No probe for it in the configuration.",
             NoData::NotAnswering(_) => "The probe does not answer: check its cable and power.",
@@ -254,6 +258,10 @@ pub fn measures_named(question: &str) -> Vec<Measure> {
     if names(&["sensor", "sensors", "reading", "readings", "measurements"]) {
         return Measure::all().collect();
     }
+    // "light sum" asks about the day; "light" alone about the day and the moment.
+    let follow = |pair: &[&str; 2]| words.windows(2).any(|two| two == pair);
+    let days = names(&["dli"])
+        || [["light", "sum"], ["light", "integral"], ["daily", "light"], ["day", "light"]].iter().any(follow);
     let named = |measure: &Measure| match measure {
         Measure::Vpd => names(&["vpd", "deficit"]),
         Measure::Read(Quantity::AirTemperature) => {
@@ -261,13 +269,14 @@ pub fn measures_named(question: &str) -> Vec<Measure> {
         }
         Measure::Read(Quantity::RelativeHumidity) => names(&["humidity", "humid", "rh"]),
         Measure::Read(Quantity::Co2) => names(&["co2", "carbon"]),
-        Measure::Read(Quantity::LightPpfd) => names(&["light", "ppfd", "par"]),
+        Measure::Read(Quantity::LightPpfd) => names(&["ppfd", "par"]) || (names(&["light"]) && !days),
         Measure::Read(Quantity::RootTemperature) => {
             names(&["root", "roots"]) && names(&["temperature", "cold", "warm"])
         }
         Measure::Read(Quantity::Ph) => names(&["ph", "acid", "acidity"]),
         Measure::Read(Quantity::Ec) => names(&["ec", "conductivity", "salt", "salts", "salinity"]),
         Measure::Read(Quantity::SubstrateMoisture) => names(&["moisture", "dry", "wet"]),
+        Measure::Read(Quantity::Dli) => days || names(&["light"]),
     };
     Measure::all().filter(named).collect()
 }

@@ -112,6 +112,8 @@ pub enum Msg<'a> {
     LastGood(Duration),
     /// Why there is no reading, short.
     NoData(&'a NoData),
+    /// Why there is no daily light integral yet, as a sentence.
+    DayNeeded,
     /// What to do about it.
     Advice(&'a NoData),
     /// Short names of what no probe measures.

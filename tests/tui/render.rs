@@ -145,6 +145,8 @@ fn the_readings_page_names_every_quantity_with_its_reason() {
         "pH",
         "EC",
         "moisture",
+        "daily light (DLI)",
+        "Summed up from the light",
     ]);
 }
 

@@ -27,7 +27,7 @@ pub fn assessed(item: &Assessed, age: Option<Duration>) -> String {
             format!("Sensor fault, {}: {what} ({last}).", say(&Msg::Measure(item.measure)))
         }
         (Ok(value), None) => {
-            format!("{name} {}: no target at this time of day.", say(&Msg::Value(item.measure, *value)))
+            format!("{name} {}: no target just now.", say(&Msg::Value(item.measure, *value)))
         }
         (Ok(value), Some(range)) => {
             let how = match item.level {
@@ -46,6 +46,9 @@ pub fn assessed(item: &Assessed, age: Option<Duration>) -> String {
 
 /// Nothing in the config measures it.
 pub fn no_probe(measure: Measure) -> String {
+    if measure == Measure::Read(Quantity::Dli) {
+        return format!("{}: not known. {}", at_start(&say(&Msg::Measure(measure))), say(&Msg::DayNeeded));
+    }
     format!("{}: not measured, no probe is set up for it.", at_start(&say(&Msg::Measure(measure))))
 }
 

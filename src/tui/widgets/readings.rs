@@ -42,7 +42,9 @@ pub fn strip(assessment: &Assessment, now: SystemTime, lang: Lang) -> (Vec<Cell>
             remark: age.map(|age| lang.say(&Msg::Age(age))).unwrap_or_default(),
         }
     };
-    let missing: Vec<String> = unmeasured(assessment).map(|quantity| lang.say(&Msg::ShortMeasure(quantity))).collect();
+    // The day's light has no probe that could be missed.
+    let probed = unmeasured(assessment).filter(|measure| *measure != Measure::Read(Quantity::Dli));
+    let missing: Vec<String> = probed.map(|quantity| lang.say(&Msg::ShortMeasure(quantity))).collect();
     let missing = (!missing.is_empty()).then(|| lang.say(&Msg::NotMeasured(&missing)));
     (assessment.items.iter().map(cell).collect(), missing)
 }
@@ -66,11 +68,13 @@ pub fn full(assessment: &Assessment, now: SystemTime, lang: Lang) -> Vec<Cell> {
         };
         Cell { name: lang.say(&Msg::Measure(item.measure)), value, style: style(item.level), remark }
     };
-    let absent = |measure| Cell {
-        name: lang.say(&Msg::Measure(measure)),
-        value: lang.say(&Msg::NoData(&NoData::NotConfigured)),
-        style: theme::QUIET,
-        remark: lang.say(&Msg::Advice(&NoData::NotConfigured)),
+    let absent = |measure| {
+        let remark = match measure {
+            Measure::Read(Quantity::Dli) => lang.say(&Msg::DayNeeded),
+            _ => lang.say(&Msg::Advice(&NoData::NotConfigured)),
+        };
+        let value = lang.say(&Msg::NoData(&NoData::NotConfigured));
+        Cell { name: lang.say(&Msg::Measure(measure)), value, style: theme::QUIET, remark }
     };
     assessment.items.iter().map(row).chain(unmeasured(assessment).map(absent)).collect()
 }
@@ -80,7 +84,7 @@ pub fn problems(assessment: &Assessment) -> usize {
     assessment.items.iter().filter(|item| item.level != Level::Ok).count()
 }
 
-/// Quantities that no probe measures.
+/// Quantities that are not known.
 fn unmeasured(assessment: &Assessment) -> impl Iterator<Item = Measure> {
     Quantity::ALL.into_iter().map(Measure::Read).filter(|measure| assessment.get(*measure).is_none())
 }
