@@ -6,6 +6,7 @@ pub mod recipe;
 
 pub mod base;
 pub mod fetch;
+pub mod pinned;
 
 pub mod config_json;
 pub mod gguf_base;
