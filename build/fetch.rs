@@ -137,7 +137,7 @@ pub fn base_model(cache: &Path, progress: &ProgressBar) -> Result<PathBuf, Fetch
 /// # Errors
 /// [`FetchError`].
 pub fn encoder(cache: &Path, progress: &ProgressBar) -> Result<PathBuf, FetchError> {
-    let folder = cache.join("sentence-encoder");
+    let folder = cache.join("all-minilm-l6-v2");
     fetch(OsStr::new("python3"), &Pinned::parse(ENCODER)?, &folder, progress)?;
     Ok(folder)
 }
