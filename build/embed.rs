@@ -1,0 +1,63 @@
+//! Stage `embed`: curated entries and sentence encoder -> `vectors.safetensors`, one vector for each text of an entry.
+//!
+//! Which texts, and how vectors are stored, is the appliance's own code. Does NOT know how vectors are searched.
+
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use std::{fs, path::Path};
+use tomato_assistant::{
+    bundle::{ENCODER, ENCODER_TOKENIZER, VECTORS},
+    engine::{EngineError, sentence::SentenceEncoder},
+    knowledge::vectors::{Vectors, VectorsError, texts},
+};
+
+use super::{
+    artifact::{Artifact, ArtifactError, Origin, Stage, at},
+    sources::{ENTRIES, Sources, SourcesError},
+};
+
+/// This stage.
+pub const STAGE: Stage = Stage { number: 4, name: "embed", revision: 1 };
+
+/// Why there are no vectors.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// The curated entries cannot be read.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    /// The encoder cannot be opened or fails.
+    #[error(transparent)]
+    Encoder(#[from] EngineError),
+    /// The disk refuses, or is full.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// What was written cannot be read.
+    #[error(transparent)]
+    Unusable(#[from] VectorsError),
+}
+
+/// What this stage's folder is made from.
+pub fn origin(encoder: &Artifact, sources: &Sources) -> Origin {
+    let mut inputs = encoder.inputs();
+    inputs.extend(sources.inputs(&[ENTRIES]));
+    Origin::new(&STAGE, &(), inputs)
+}
+
+/// Writes the vectors of all entries, in their order, into `out`. `bar` counts texts.
+///
+/// # Errors
+/// [`EmbedError`].
+pub fn run(encoder: &Artifact, sources: &Sources, out: &Path, bar: &ProgressBar) -> Result<(), EmbedError> {
+    let knowledge = sources.knowledge()?;
+    let encoder = SentenceEncoder::open(&encoder.dir.join(ENCODER), &encoder.dir.join(ENCODER_TOKENIZER))?;
+    let texts: Vec<String> = knowledge.entries().iter().flat_map(texts).collect();
+    bar.set_length(texts.len() as u64);
+    let vector = |text: &String| encoder.encode(text).inspect(|_| bar.inc(1));
+    let vectors = texts.par_iter().map(vector).collect::<Result<Vec<_>, _>>()?;
+    bar.finish();
+    let bytes = Vectors::quantize(&vectors).to_bytes()?;
+    Vectors::parse(&bytes, knowledge.entries())?;
+    let path = out.join(VECTORS);
+    fs::write(&path, bytes).map_err(at(&path))?;
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Stage `encoder`: a BERT sentence encoder -> `encoder.gguf`, quantized and with the pieces that are needed, and
+//! `encoder-tokenizer.json`. What comes out is held against recorded vectors of the original.
+//!
+//! The vocabulary is what the curated entries need and the most frequent rest. Does NOT know what vectors are for.
+
+use indicatif::ProgressBar;
+use serde::Deserialize;
+use std::{fs, path::Path};
+use tomato_assistant::{
+    bundle::{ENCODER, ENCODER_TOKENIZER},
+    climate::{Measure, Stage as GrowthStage},
+    engine::{EngineError, sentence::SentenceEncoder},
+    model::weights::ggml_name,
+};
+
+use super::{
+    artifact::{ArtifactError, Origin, Stage, at},
+    blocks::{self, BlocksError},
+    checkpoint::{Checkpoint, TENSORS, TOKENIZER},
+    encoder_base::{Config, EncoderBase, EncoderBaseError, POSITIONS, WORDS},
+    import::ImportError,
+    recipe,
+    sources::{ENTRIES, Sources, SourcesError},
+    wordpiece::{self, Cut, CutError},
+};
+
+/// This stage.
+pub const STAGE: Stage = Stage { number: 3, name: "encoder", revision: 1 };
+
+/// What model and tokenizer may take in a bundle together, bytes.
+const BUDGET: u64 = 15_000_000;
+/// Least cosine with the original's vector of a recorded sentence whose pieces are all kept.
+const LEAST: f32 = 0.98;
+/// Made by make.py beside it.
+const RECORDED: &str = include_str!("../tests/fixtures/minilm/golden.json");
+
+/// Why there is no sentence encoder.
+#[derive(Debug, thiserror::Error)]
+pub enum EncoderError {
+    /// The original cannot be used.
+    #[error(transparent)]
+    Base(#[from] EncoderBaseError),
+    /// The original's weights cannot be used.
+    #[error("the sentence encoder: {0}")]
+    Weights(#[from] ImportError),
+    /// The original's tokenizer cannot be cut.
+    #[error(transparent)]
+    Cut(#[from] CutError),
+    /// The curated entries cannot be read.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    /// A tensor cannot be quantized or written.
+    #[error("the sentence encoder: {0}")]
+    Blocks(#[from] BlocksError),
+    /// The disk refuses, or is full.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The result would fill the device.
+    #[error(
+        "the sentence encoder takes {0} bytes, at most {BUDGET} are allowed; lower the vocabulary in the recipe's table [encoder]"
+    )]
+    TooLarge(u64),
+    /// The appliance's own code refuses the result.
+    #[error("the quantized sentence encoder does not work: {0}")]
+    Unusable(#[from] EngineError),
+    /// The result, or the tokenizer, is not what was recorded.
+    #[error("the sentence encoder differs from the original: for {text:?} {what}; choose a finer format in the recipe")]
+    Differs {
+        /// The sentence.
+        text: String,
+        /// In what.
+        what: String,
+    },
+}
+
+/// What the original gives for some sentences.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Reference {
+    /// SHA-256 of its `model.safetensors`. With another encoder nothing is compared.
+    pub model_sha256: String,
+    /// The sentences.
+    pub sentences: Vec<Sentence>,
+}
+
+/// One sentence.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Sentence {
+    /// As typed.
+    pub text: String,
+    /// By the original tokenizer, with [CLS] and [SEP].
+    pub ids: Vec<u32>,
+    /// Of length 1.
+    pub vector: Vec<f32>,
+}
+
+impl Reference {
+    /// The one for the default encoder.
+    pub fn recorded() -> Self {
+        serde_json::from_str(RECORDED).expect("the recorded vectors are compiled in, and a test reads them")
+    }
+}
+
+/// What the stage has to tell.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Pieces kept.
+    pub pieces: usize,
+    /// Pieces of the original.
+    pub of: usize,
+    /// Size of model and tokenizer, bytes.
+    pub bytes: u64,
+    /// Cosine with the original for each recorded sentence, and whether all its pieces are kept. Empty when another
+    /// encoder was given.
+    pub cosines: Vec<(f32, bool)>,
+}
+
+/// What this stage's folder is made from.
+pub fn origin(table: &recipe::Encoder, base: &EncoderBase, sources: &Sources) -> Origin {
+    let mut inputs = base.inputs.clone();
+    inputs.extend(sources.inputs(&[ENTRIES]));
+    Origin::new(&STAGE, table, inputs)
+}
+
+/// Reads the Hugging Face folder of `base`, writes `encoder.gguf` and `encoder-tokenizer.json` into `out`. `bar` counts
+/// bytes of f32 weights.
+///
+/// # Errors
+/// [`EncoderError`].
+pub fn run(
+    table: &recipe::Encoder,
+    base: &EncoderBase,
+    sources: &Sources,
+    reference: &Reference,
+    out: &Path,
+    bar: &ProgressBar,
+) -> Result<Made, EncoderError> {
+    let config = Config::read(&base.folder)?;
+    let path = base.folder.join(TOKENIZER);
+    let tokenizer = fs::read(&path).map_err(at(&path))?;
+    let cut = wordpiece::cut(&tokenizer, &texts(sources)?, table.vocabulary)?;
+    let (model, cut_tokenizer) = (out.join(ENCODER), out.join(ENCODER_TOKENIZER));
+    fs::write(&cut_tokenizer, &cut.json).map_err(at(&cut_tokenizer))?;
+    write_model(table, &config, base, &cut, &model, bar)?;
+    let size = |path: &Path| Ok::<u64, ArtifactError>(fs::metadata(path).map_err(at(path))?.len());
+    let bytes = size(&model)? + size(&cut_tokenizer)?;
+    if bytes > BUDGET {
+        return Err(EncoderError::TooLarge(bytes));
+    }
+    let encoder = SentenceEncoder::open(&model, &cut_tokenizer)?;
+    let cosines = match base.inputs[TENSORS] == reference.model_sha256 {
+        true => compare(&encoder, &cut, &tokenizer, reference, config.positions(table.positions))?,
+        false => Vec::new(),
+    };
+    Ok(Made { pieces: cut.rows.len(), of: config.pieces(), bytes, cosines })
+}
+
+/// Every text that must keep its pieces: what entries are found by and read, and the names of what is measured.
+fn texts(sources: &Sources) -> Result<Vec<String>, SourcesError> {
+    let mut texts: Vec<String> = Measure::all().map(|measure| measure.name().replace('_', " ")).collect();
+    texts.extend(GrowthStage::ALL.iter().map(|stage| stage.name().into()));
+    for entry in sources.knowledge()?.entries() {
+        texts.extend([&entry.instruction, &entry.input, &entry.output].map(String::clone));
+        texts.extend(entry.paraphrases.iter().chain(&entry.keywords).cloned());
+    }
+    Ok(texts)
+}
+
+/// Quantizes the matrices; norms, biases and the two small tables stay f32.
+fn write_model(
+    table: &recipe::Encoder,
+    config: &Config,
+    base: &EncoderBase,
+    cut: &Cut,
+    path: &Path,
+    bar: &ProgressBar,
+) -> Result<(), EncoderError> {
+    let mut checkpoint = Checkpoint::open(&base.folder)?;
+    let positions = config.positions(table.positions);
+    let all = config.tensors();
+    bar.set_length(all.iter().map(|(_, shape)| 4 * shape.iter().product::<usize>() as u64).sum());
+    let mut tensors = Vec::with_capacity(all.len());
+    for (name, mut shape) in all {
+        let mut values = checkpoint.values(&name, &shape)?;
+        bar.inc(4 * values.len() as u64);
+        let mut format = None;
+        if name == WORDS {
+            values = rows(&values, shape[1], &cut.rows)?;
+            (shape[0], format) = (cut.rows.len(), Some(table.format));
+        } else if name == POSITIONS {
+            shape[0] = positions as usize;
+            values.truncate(shape[0] * shape[1]);
+        } else if name.starts_with("encoder.") && shape.len() == 2 {
+            format = Some(table.format);
+        }
+        let ggml = ggml_name(&name).ok_or_else(|| ImportError::Missing { count: 1, names: name.clone() })?;
+        let piece = |first: usize, count: usize| Ok(values[first..first + count].to_vec());
+        tensors.push((ggml, blocks::tensor(&name, &shape, format, piece)?));
+    }
+    bar.finish();
+    let name = base.folder.file_name().unwrap_or_default().to_string_lossy();
+    Ok(blocks::write(path, &config.metadata(&name, positions), &tensors)?)
+}
+
+/// Rows `chosen` of a table of `columns` columns.
+fn rows(values: &[f32], columns: usize, chosen: &[usize]) -> Result<Vec<f32>, CutError> {
+    let row = |row: &usize| values.get(row * columns..(row + 1) * columns);
+    let rows: Option<Vec<&[f32]>> = chosen.iter().map(row).collect();
+    Ok(rows.ok_or_else(|| CutError::Tokenizer("it has more pieces than the token table has rows".into()))?.concat())
+}
+
+/// Holds the tokenizer against the recorded ids, and `encoder` against the recorded vectors: (cosine, all pieces kept).
+fn compare(
+    encoder: &SentenceEncoder,
+    cut: &Cut,
+    tokenizer: &[u8],
+    reference: &Reference,
+    positions: u32,
+) -> Result<Vec<(f32, bool)>, EncoderError> {
+    let original = wordpiece::load(tokenizer)?;
+    let kept = wordpiece::load(&cut.json)?;
+    let mut cosines = Vec::new();
+    for Sentence { text, ids, vector } in &reference.sentences {
+        let differs = |what: String| EncoderError::Differs { text: text.clone(), what };
+        let encoding = original.encode(text.as_str(), true).map_err(|error| CutError::Tokenizer(error.to_string()))?;
+        if encoding.get_ids() != ids {
+            return Err(differs(format!("the tokenizer gives {:?}, recorded is {ids:?}", encoding.get_ids())));
+        }
+        let same = wordpiece::pieces(&kept, text)? == encoding.get_tokens() && ids.len() <= positions as usize;
+        let cosine: f32 = encoder.encode(text)?.iter().zip(vector).map(|(ours, theirs)| ours * theirs).sum();
+        // Not finite fails too.
+        if same && !(cosine >= LEAST) {
+            return Err(differs(format!("the cosine is {cosine:.4}, at least {LEAST} is needed")));
+        }
+        cosines.push((cosine, same));
+    }
+    Ok(cosines)
+}

@@ -1,0 +1,89 @@
+//! The repository's own files that a bundle is made from: curated entries, climate targets, the notice on licences.
+//!
+//! Turns a folder into known files with their hashes, and the entries into the appliance's own types, so that a device
+//! never meets bad ones. Does NOT know what stages make of them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+use tomato_assistant::{
+    bundle::{NOTICE, sha256_file},
+    knowledge::{Knowledge, KnowledgeError},
+};
+
+use super::artifact::{ArtifactError, at};
+
+/// The curated entries.
+pub const ENTRIES: &str = "data/tomato_qa_dataset.json";
+/// The climate targets.
+pub const CLIMATE: &str = "data/targets.toml";
+
+/// Why they cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourcesError {
+    /// A file of the repository is not where it should be.
+    #[error("{} is missing; run the pipeline in the folder that holds the repository", .0.display())]
+    NotInRepository(PathBuf),
+    /// The curated entries cannot be shipped.
+    #[error("{}: {cause}", path.display())]
+    Knowledge {
+        /// The data set.
+        path: PathBuf,
+        /// What is wrong, with the entry's id.
+        cause: KnowledgeError,
+    },
+    /// A file cannot be read.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+}
+
+/// The files, all there.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Path in the repository -> SHA-256.
+    hashes: BTreeMap<String, String>,
+    root: PathBuf,
+}
+
+impl Sources {
+    /// Finds and hashes the files in the repository at `root`.
+    ///
+    /// # Errors
+    /// [`SourcesError::NotInRepository`], or why a file cannot be read.
+    pub fn find(root: &Path) -> Result<Sources, SourcesError> {
+        let mut hashes = BTreeMap::new();
+        for name in [ENTRIES, CLIMATE, NOTICE] {
+            let path = root.join(name);
+            if !path.is_file() {
+                return Err(SourcesError::NotInRepository(path));
+            }
+            hashes.insert(name.to_string(), sha256_file(&path).map_err(at(&path))?);
+        }
+        Ok(Sources { hashes, root: root.to_owned() })
+    }
+
+    /// Those of `names` as inputs of a stage.
+    pub fn inputs(&self, names: &[&str]) -> BTreeMap<String, String> {
+        names.iter().map(|name| (name.to_string(), self.hashes[*name].clone())).collect()
+    }
+
+    /// The text of one of them.
+    ///
+    /// # Errors
+    /// [`SourcesError::Artifact`].
+    pub fn read(&self, name: &str) -> Result<String, SourcesError> {
+        let path = self.root.join(name);
+        Ok(fs::read_to_string(&path).map_err(at(&path))?)
+    }
+
+    /// The entries, checked by the appliance's own rules and in its order.
+    ///
+    /// # Errors
+    /// [`SourcesError::Knowledge`], or why the file cannot be read.
+    pub fn knowledge(&self) -> Result<Knowledge, SourcesError> {
+        let path = self.root.join(ENTRIES);
+        Knowledge::parse(&self.read(ENTRIES)?).map_err(|cause| SourcesError::Knowledge { path, cause })
+    }
+}
