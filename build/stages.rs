@@ -26,3 +26,6 @@ pub mod show;
 
 pub mod bench;
 pub mod verify;
+
+pub mod check_data;
+pub mod questions;

@@ -9,7 +9,7 @@ mod snapshot;
 mod targets;
 pub mod vpd;
 
-pub use assess::{Assessed, Assessment, Level, Period, assess};
+pub use assess::{Assessed, Assessment, Level, Period, assess, signal_names};
 pub use quantity::{Limits, Measure, Quantity, ReadingError};
 pub use snapshot::{NoData, Reading, Snapshot};
 pub use targets::{Range, Source, Stage, Targets, TargetsError};
