@@ -122,6 +122,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     let Data { entries, validation, test, development, readme } = data;
     let most = if verbose { 40 } else { 10 };
     let split = Split::new(&[validation, test], development, entries);
+    let mut pairs = closest_entries(entries);
     let errors = [
         entries::counts(entries),
         entries::lengths(entries),
@@ -130,7 +131,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         entries::signals(entries),
         entries::related(entries),
         entries::coverage(entries, readme),
-        likeness::near_duplicates(entries),
+        likeness::near_duplicates(&pairs),
         likeness::shared_paraphrases(entries),
         wording::readability(entries),
         wording::units(entries),
@@ -143,6 +144,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         sets::facts(test, entries),
         split.leakage(),
     ];
+    pairs.truncate(most);
     let consensus = entries::on_consensus(entries).into_iter();
     let mut warnings: Vec<_> = consensus.map(|id| format!("{id}: rests on consensus, no source was opened")).collect();
     warnings.extend(sets::elsewhere(validation, entries));
@@ -162,7 +164,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     Report {
         counts,
         closest: [
-            ("closest entries, by cosine", closest_entries(entries, most)),
+            ("closest entries, by cosine", pairs),
             (
                 "closest wordings of different entries, by shared words",
                 closest_within(&Vocabulary::default().known(entries), most),

@@ -3,7 +3,7 @@
 //! Turns texts into pairs with a likeness of 0 to 1, highest first. Does NOT know what words mean: two questions for the
 //! same thing in other words are not found here.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tomato_assistant::knowledge::Entry;
 
 /// Cosine from which two entries count as one. Measured on this data: the closest pair of different entries has 0.46;
@@ -37,62 +37,42 @@ pub fn word_set(text: &str) -> BTreeSet<String> {
     words(text).into_iter().collect()
 }
 
-/// The `most` closest pairs of entries: cosine of question and answer with TF-IDF weights.
-pub fn closest_entries(entries: &[Entry], most: usize) -> Vec<Pair> {
-    let texts: Vec<_> = entries.iter().map(|entry| words(&format!("{} {}", entry.instruction, entry.output))).collect();
-    let mut frequency: HashMap<&str, f64> = HashMap::new();
-    for text in &texts {
-        for word in text.iter().collect::<HashSet<_>>() {
-            *frequency.entry(word).or_default() += 1.0;
+/// Numbers of words with their weights, by number.
+type Weighted = Vec<(u32, f64)>;
+
+/// Sum over the words in both of the products of their weights; with weights of 1, the number of such words.
+fn overlap(one: &[(u32, f64)], other: &[(u32, f64)]) -> f64 {
+    let (mut a, mut b, mut sum) = (0, 0, 0.0);
+    while let (Some(x), Some(y)) = (one.get(a), other.get(b)) {
+        if x.0 == y.0 {
+            sum += x.1 * y.1;
         }
+        a += usize::from(x.0 <= y.0);
+        b += usize::from(y.0 <= x.0);
     }
-    let vectors: Vec<HashMap<&str, f64>> = texts
-        .iter()
-        .map(|text| {
-            let mut vector: HashMap<&str, f64> = HashMap::new();
-            for word in text {
-                *vector.entry(word).or_default() += 1.0;
-            }
-            for (word, weight) in &mut vector {
-                // One is added to the number of entries, or a word that all have would make empty vectors of two twins.
-                *weight = (1.0 + weight.ln()) * ((1.0 + texts.len() as f64) / frequency[word]).ln();
-            }
-            let length = vector.values().map(|weight| weight * weight).sum::<f64>().sqrt();
-            vector.values_mut().for_each(|weight| *weight /= length);
-            vector
-        })
-        .collect();
-    let cosine = |a: usize, b: usize| -> f64 {
-        vectors[a].iter().filter_map(|(word, weight)| Some(weight * vectors[b].get(word)?)).sum()
-    };
-    let pairs = (0..entries.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
-    let pairs = pairs.map(|(a, b)| (cosine(a, b), a, b)).collect();
-    best(pairs, most, |a, b| (entries[a].id.clone(), entries[b].id.clone()))
+    sum
 }
 
-/// A question and whose it is.
-pub struct Asked<'a> {
-    /// Id of the entry or of the question.
-    pub owner: &'a str,
-    /// The question.
-    pub text: &'a str,
-    words: Vec<String>,
-    set: HashSet<u32>,
-}
-
-/// Gives each word a number, so that sets are quickly compared.
+/// Gives each word a number, so that texts are quickly compared.
 #[derive(Default)]
 pub struct Vocabulary(HashMap<String, u32>);
 
 impl Vocabulary {
+    /// The numbers of `words` and how often each is among them.
+    fn counted(&mut self, words: &[String]) -> Weighted {
+        let mut counts = BTreeMap::new();
+        for word in words {
+            let next = self.0.len() as u32;
+            *counts.entry(*self.0.entry(word.clone()).or_insert(next)).or_insert(0.0) += 1.0;
+        }
+        counts.into_iter().collect()
+    }
+
     /// `text`, ready for comparison with others from this vocabulary.
     pub fn asked<'a>(&mut self, owner: &'a str, text: &'a str) -> Asked<'a> {
         let words = words(text);
-        let mut number = |word: &String| {
-            let next = self.0.len() as u32;
-            *self.0.entry(word.clone()).or_insert(next)
-        };
-        let set = words.iter().map(&mut number).collect();
+        let mut set = self.counted(&words);
+        set.iter_mut().for_each(|(_, count)| *count = 1.0);
         Asked { owner, text, words, set }
     }
 
@@ -105,6 +85,39 @@ impl Vocabulary {
     }
 }
 
+/// Pairs of entries, closest first, as many as there are entries: cosine of question and answer with TF-IDF weights.
+pub fn closest_entries(entries: &[Entry]) -> Vec<Pair> {
+    let mut vocabulary = Vocabulary::default();
+    let mut vectors: Vec<Weighted> = entries
+        .iter()
+        .map(|entry| vocabulary.counted(&words(&format!("{} {}", entry.instruction, entry.output))))
+        .collect();
+    let mut holders = vec![0.0; vocabulary.0.len()];
+    vectors.iter().flatten().for_each(|(word, _)| holders[*word as usize] += 1.0);
+    for vector in &mut vectors {
+        for (word, weight) in vector.iter_mut() {
+            // One more entry than there is, or words that all share would weigh nothing and twins have no angle.
+            *weight = (1.0 + weight.ln()) * ((1.0 + entries.len() as f64) / holders[*word as usize]).ln();
+        }
+        let length = overlap(vector, vector).sqrt();
+        vector.iter_mut().for_each(|(_, weight)| *weight /= length);
+    }
+    let pairs = (0..entries.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+    let pairs = pairs.map(|(a, b)| (overlap(&vectors[a], &vectors[b]), a, b)).collect();
+    best(pairs, entries.len(), |a, b| (entries[a].id.clone(), entries[b].id.clone()))
+}
+
+/// A question and whose it is.
+pub struct Asked<'a> {
+    /// Id of the entry or of the question.
+    pub owner: &'a str,
+    /// The question.
+    pub text: &'a str,
+    words: Vec<String>,
+    /// Each word once, with weight 1.
+    set: Weighted,
+}
+
 impl Asked<'_> {
     /// Words in common out of all words of both.
     pub fn jaccard(&self, other: &Self) -> f64 {
@@ -113,8 +126,8 @@ impl Asked<'_> {
         if small.set.len() * 3 < large.set.len() {
             return 0.0;
         }
-        let common = small.set.iter().filter(|word| large.set.contains(word)).count();
-        common as f64 / (small.set.len() + large.set.len() - common).max(1) as f64
+        let common = overlap(&small.set, &large.set);
+        common / ((small.set.len() + large.set.len()) as f64 - common).max(1.0)
     }
 
     /// Whether one stands word for word in the other.
@@ -164,12 +177,11 @@ fn best(
     named.map(|(likeness, (one, other))| Pair { likeness, one, other }).collect()
 }
 
-/// No two entries are nearly the same.
-pub fn near_duplicates(entries: &[Entry]) -> Vec<String> {
-    let pairs = closest_entries(entries, entries.len());
-    let same = pairs.into_iter().take_while(|pair| pair.likeness >= SAME_ENTRY);
+/// No two entries are nearly the same; `pairs` as from [`closest_entries`].
+pub fn near_duplicates(pairs: &[Pair]) -> Vec<String> {
+    let same = pairs.iter().take_while(|pair| pair.likeness >= SAME_ENTRY);
     same.map(|Pair { likeness, one, other }| {
-        format!("{one} and {other} are nearly the same entry: cosine {likeness:.2}, below {SAME_ENTRY} allowed")
+        format!("{one} and {other} are nearly the same entry: cosine {likeness:.2}, must be below {SAME_ENTRY}")
     })
     .collect()
 }
