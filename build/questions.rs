@@ -47,7 +47,7 @@ pub enum Why {
 /// Where a fact must stand to be called true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum From {
+pub enum Basis {
     /// In the answer of one of the question's entries.
     #[default]
     Entries,
@@ -65,7 +65,7 @@ pub struct Fact {
     pub patterns: Vec<String>,
     /// Where it comes from.
     #[serde(default)]
-    pub from: From,
+    pub from: Basis,
 }
 
 /// One question with what is known of its answer.

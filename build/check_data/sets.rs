@@ -3,7 +3,7 @@
 //! Turns questions into complaints. Does NOT answer them.
 
 use super::{
-    super::questions::{From, Kind, Question},
+    super::questions::{Basis, Kind, Question},
     likeness::{Asked, Pair, Vocabulary, closest_between},
 };
 use regex::{Regex, RegexBuilder};
@@ -93,10 +93,10 @@ pub fn facts(questions: &[Question], entries: &[Entry]) -> Vec<String> {
             let told = |id: &String| {
                 outputs.get(id.as_str()).is_some_and(|output| patterns.iter().any(|regex| regex.is_match(output)))
             };
-            if fact.from == From::Entries && !question.entries.iter().any(told) {
+            if fact.from == Basis::Entries && !question.entries.iter().any(told) {
                 complain(format!("no listed entry tells that {:?}", fact.sentence));
             }
-            if fact.from == From::Readings && question.kind != Kind::Readings {
+            if fact.from == Basis::Readings && question.kind != Kind::Readings {
                 complain(format!("fact {:?} comes from readings, and there are none", fact.sentence));
             }
         }
