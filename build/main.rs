@@ -13,6 +13,7 @@ use stages::{
     base::{self, BaseError},
     bench::{self, BenchError},
     bundle::{self, AssembleError, Parts},
+    check_data::{self, CheckError},
     checkpoint::TENSORS,
     embed::{self, EmbedError},
     encoder::{self, EncoderError, Made, Reference},
@@ -70,6 +71,12 @@ enum Command {
         /// Recipe to compare with; build/recipe.toml if left out
         #[arg(long, value_name = "FILE")]
         recipe: Option<PathBuf>,
+    },
+    /// Faults in data/: entries, question sets, coverage list
+    CheckData {
+        /// Longer lists, and every warning
+        #[arg(long)]
+        verbose: bool,
     },
     /// Speed and memory of this engine, beside llama.cpp on the same file
     Bench(bench::Options),
@@ -147,6 +154,8 @@ enum Failure {
     #[error("the question got no answer")]
     NoAnswer,
     #[error(transparent)]
+    Check(#[from] CheckError),
+    #[error(transparent)]
     Bench(#[from] BenchError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -161,6 +170,9 @@ fn main() -> ExitCode {
         Command::Quickstart { question, choices } => ask(&question, &choices),
         Command::Run { choices, from, until } => make(&choices, from, until).map(drop),
         Command::Show { recipe } => print_table(recipe.as_deref()),
+        Command::CheckData { verbose } => {
+            check_data::run(Path::new("."), verbose, &mut io::stdout()).map_err(Failure::from)
+        }
         Command::Bench(options) => bench::run(&options).map_err(Failure::from).and_then(|report| print(&report)),
         Command::BenchOnce(run) => bench::once(&run, &mut io::stdout()).map_err(Failure::from),
         Command::Verify { base } => compare(base.as_deref()),

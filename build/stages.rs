@@ -34,3 +34,6 @@ pub mod sources;
 
 pub mod bench;
 pub mod verify;
+
+pub mod check_data;
+pub mod questions;

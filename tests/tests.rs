@@ -10,6 +10,7 @@ mod stages;
 mod assistant;
 mod bench;
 mod bundle;
+mod check_data;
 mod climate;
 mod config;
 mod cross;

@@ -59,6 +59,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("indicatif", &["build/"]),
     ("ratatui", &["src/tui/"]),
     ("ratatui_textarea", &["src/tui/"]),
+    ("regex", &["build/"]),
     ("rppal", &["src/sensors/bus.rs"]),
     ("rusqlite", &["src/history.rs"]),
     // The configuration validates a row's address into the driver's own type.

@@ -4,7 +4,7 @@
 //! `text`), and needs no model.
 
 use super::{Measure, NoData, Quantity, Range, Reading, Snapshot, Stage, Targets, vpd};
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 /// Time of day as the crop feels it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -168,10 +168,6 @@ impl Assessment {
     /// Names such as `ec_high` for what is out of range, most serious first: the vocabulary of the entries' `signals`.
     /// Air temperature and humidity also give a second name with the time of day, such as `rh_high_night`.
     pub fn signals(&self) -> Vec<String> {
-        let period = match self.period {
-            Period::Day => "day",
-            Period::Night => "night",
-        };
         let mut names = Vec::new();
         for item in self.problems() {
             let side = match item.level {
@@ -179,18 +175,36 @@ impl Assessment {
                 Level::High | Level::VeryHigh => "high",
                 Level::Fault | Level::Ok => continue,
             };
-            let name = format!("{}_{side}", item.measure.signal());
-            let by_time = matches!(
-                item.measure,
-                Measure::Read(Quantity::AirTemperature) | Measure::Read(Quantity::RelativeHumidity)
-            );
-            let second = by_time.then(|| format!("{name}_{period}"));
-            // Light has two measures with one name.
-            if !names.contains(&name) {
-                names.push(name);
-                names.extend(second);
+            for name in names_of(item.measure, side, self.period) {
+                // Light has two measures with one name.
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
         }
         names
     }
+}
+
+/// The signals of `measure` out of range on one `side`.
+fn names_of(measure: Measure, side: &str, period: Period) -> impl Iterator<Item = String> {
+    let name = format!("{}_{side}", measure.signal());
+    let by_time =
+        matches!(measure, Measure::Read(Quantity::AirTemperature) | Measure::Read(Quantity::RelativeHumidity));
+    let time = match period {
+        Period::Day => "day",
+        Period::Night => "night",
+    };
+    let second = by_time.then(|| format!("{name}_{time}"));
+    [name].into_iter().chain(second)
+}
+
+/// Every name that [`Assessment::signals`] can give, and so every one that an entry may list.
+pub fn signal_names() -> BTreeSet<String> {
+    let sides = Measure::all().flat_map(|measure| ["low", "high"].map(|side| (measure, side)));
+    sides
+        .flat_map(|(measure, side)| {
+            [Period::Day, Period::Night].into_iter().flat_map(move |period| names_of(measure, side, period))
+        })
+        .collect()
 }

@@ -11,7 +11,7 @@ mod snapshot;
 mod targets;
 pub mod vpd;
 
-pub use assess::{Assessed, Assessment, Level, Period, assess};
+pub use assess::{Assessed, Assessment, Level, Period, assess, signal_names};
 pub use dli::LightDay;
 pub use limits::Limits;
 pub use quantity::{Measure, Quantity, ReadingError};

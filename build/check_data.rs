@@ -1,0 +1,204 @@
+//! `pipeline check-data`: everything that must hold for the files in data/, checked and reported.
+//!
+//! Turns entries, question sets and the coverage list into a [`Report`]. Does NOT mend anything and does NOT know
+//! whether what an entry says is true: that is what its sources and reviewers are for.
+
+pub mod entries;
+pub mod likeness;
+pub mod sets;
+pub mod wording;
+
+use super::questions::{self, Kind, Question, QuestionsError};
+use likeness::{Pair, Vocabulary, closest_entries, closest_within};
+use sets::Split;
+use std::{
+    fmt::{self, Display},
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+use tomato_assistant::knowledge::{Entry, Knowledge, KnowledgeError};
+
+/// The curated entries, below the repository's root.
+const ENTRIES: &str = "data/tomato_qa_dataset.json";
+/// Describes them, with the coverage list.
+const README: &str = "data/README.md";
+
+/// Why the data did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A file is missing.
+    #[error("{}: {source}. Run this in the root of the repository", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The entries do not have the form that the appliance asks for.
+    #[error("{ENTRIES}: {0}")]
+    Entries(#[from] KnowledgeError),
+    /// A question set does not have its form.
+    #[error(transparent)]
+    Questions(#[from] QuestionsError),
+    /// The report could not be written.
+    #[error("the report cannot be written: {0}")]
+    Write(io::Error),
+    /// The report lists what to mend.
+    #[error("{0} errors in data/, listed above")]
+    Faults(usize),
+}
+
+/// Everything in data/ that is checked here.
+pub struct Data {
+    /// The curated entries.
+    pub entries: Vec<Entry>,
+    /// The 15 core questions.
+    pub validation: Vec<Question>,
+    /// The 120 others.
+    pub test: Vec<Question>,
+    /// Questions for tuning.
+    pub development: Vec<Question>,
+    /// Text of data/README.md.
+    pub readme: String,
+}
+
+impl Data {
+    /// Reads the files below `root`, the repository's.
+    ///
+    /// # Errors
+    /// [`CheckError`] when one is missing or has not its form.
+    pub fn read(root: &Path) -> Result<Self, CheckError> {
+        let text = |name: &str| {
+            let path = root.join(name);
+            fs::read_to_string(&path).map_err(|source| CheckError::Io { path, source })
+        };
+        Ok(Self {
+            entries: Knowledge::parse(&text(ENTRIES)?)?.entries().to_vec(),
+            validation: questions::load(&root.join(questions::VALIDATION))?,
+            test: questions::load(&root.join(questions::TEST))?,
+            development: questions::load(&root.join(questions::DEVELOPMENT))?,
+            readme: text(README)?,
+        })
+    }
+
+    /// The question sets by name, in the order in which they are shown.
+    fn sets(&self) -> [(&'static str, &[Question]); 3] {
+        [("validation", &self.validation), ("test", &self.test), ("development", &self.development)]
+    }
+}
+
+/// What was found. Its text form is what `pipeline check-data` prints.
+pub struct Report {
+    /// What is there.
+    counts: Vec<String>,
+    /// The closest pairs of entries, of paraphrases, and of secret and known questions.
+    closest: [(&'static str, Vec<Pair>); 3],
+    /// Reading ease and id, hardest first.
+    hardest: Vec<(f64, String)>,
+    /// What a person should look at.
+    pub warnings: Vec<String>,
+    /// What must be mended.
+    pub errors: Vec<String>,
+    verbose: bool,
+}
+
+/// Checks the files below `root` and writes the report to `out`.
+///
+/// # Errors
+/// [`CheckError::Faults`] when there is anything to mend.
+pub fn run(root: &Path, verbose: bool, out: &mut dyn Write) -> Result<(), CheckError> {
+    let report = check(&Data::read(root)?, verbose);
+    match write!(out, "{report}") {
+        // `pipeline check-data | head` is no failure.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(CheckError::Write(error)),
+        _ => {}
+    }
+    if report.errors.is_empty() { Ok(()) } else { Err(CheckError::Faults(report.errors.len())) }
+}
+
+/// All checks. `verbose` makes the lists of the report longer; it changes no judgement.
+pub fn check(data: &Data, verbose: bool) -> Report {
+    let Data { entries, validation, test, development, readme } = data;
+    let most = if verbose { 40 } else { 10 };
+    let split = Split::new(&[validation, test], development, entries);
+    let mut pairs = closest_entries(entries);
+    let errors = [
+        entries::counts(entries),
+        entries::lengths(entries),
+        entries::paraphrases(entries),
+        entries::sources(entries),
+        entries::signals(entries),
+        entries::related(entries),
+        entries::coverage(entries, readme),
+        likeness::near_duplicates(&pairs),
+        likeness::shared_paraphrases(entries),
+        wording::readability(entries),
+        wording::units(entries),
+        wording::doses(entries),
+        sets::counts(validation, test),
+        sets::forms(validation, true, entries),
+        sets::forms(test, true, entries),
+        sets::forms(development, false, entries),
+        sets::facts(validation, entries),
+        sets::facts(test, entries),
+        split.leakage(),
+    ];
+    pairs.truncate(most);
+    let consensus = entries::on_consensus(entries).into_iter();
+    let mut warnings: Vec<_> = consensus.map(|id| format!("{id}: rests on consensus, no source was opened")).collect();
+    warnings.extend(sets::elsewhere(validation, entries));
+    warnings.extend(sets::elsewhere(test, entries));
+    let mut counts = vec![format!("{} entries", entries.len())];
+    counts.extend(
+        entries::COUNTS.map(|(category, _)| format!("{:>5}  {}", entries::count(entries, category), category.name())),
+    );
+    let paraphrases: usize = entries.iter().map(|entry| entry.paraphrases.len()).sum();
+    counts.push(format!("{paraphrases:>5}  paraphrases of them"));
+    counts.push("\nquestions     plain  readings  refuse".into());
+    counts.extend(data.sets().map(|(name, set)| {
+        let [plain, readings, refuse] = [Kind::Plain, Kind::Readings, Kind::Refuse].map(|kind| sets::count(set, kind));
+        format!("{name:<12}{plain:>7}{readings:>10}{refuse:>8}")
+    }));
+    let hardest = wording::by_reading_ease(entries).into_iter().take(most);
+    Report {
+        counts,
+        closest: [
+            ("closest entries, by cosine", pairs),
+            (
+                "closest wordings of different entries, by shared words",
+                closest_within(&Vocabulary::default().known(entries), most),
+            ),
+            ("validation and test questions closest to what may be learnt, by shared words", split.closest(most)),
+        ],
+        hardest: hardest.map(|(ease, id)| (ease, id.to_owned())).collect(),
+        warnings,
+        errors: errors.concat(),
+        verbose,
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        self.counts.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        for (title, pairs) in &self.closest {
+            writeln!(out, "\n{title}")?;
+            pairs
+                .iter()
+                .try_for_each(|pair| writeln!(out, "  {:.2}  {}\n        {}", pair.likeness, pair.one, pair.other))?;
+        }
+        writeln!(out, "\nhardest answers, by Flesch reading ease")?;
+        self.hardest.iter().try_for_each(|(ease, id)| writeln!(out, "  {ease:.0}  {id}"))?;
+        writeln!(
+            out,
+            "\n{} warnings{}",
+            self.warnings.len(),
+            if self.verbose { "" } else { " (--verbose lists them)" }
+        )?;
+        if self.verbose {
+            self.warnings.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+        }
+        writeln!(out, "\n{} errors", self.errors.len())?;
+        self.errors.iter().try_for_each(|line| writeln!(out, "  {line}"))
+    }
+}

@@ -1,0 +1,160 @@
+//! Checks of the question sets: form, facts, and that nothing they ask is known to what trains or searches.
+//!
+//! Turns questions into complaints. Does NOT answer them.
+
+use super::{
+    super::questions::{Basis, Kind, Question},
+    likeness::{Asked, Pair, Vocabulary, closest_between},
+};
+use regex::{Regex, RegexBuilder};
+use std::collections::{HashMap, HashSet};
+use tomato_assistant::knowledge::{Category, Entry};
+
+/// Share of all answers that a pattern may match before it proves nothing.
+const TOO_COMMON: f64 = 0.4;
+
+/// Questions of `kind`.
+pub fn count(questions: &[Question], kind: Kind) -> usize {
+    questions.iter().filter(|question| question.kind == kind).count()
+}
+
+/// 15 validation questions; 120 test questions, 15 of them to be refused and at least 30 decided by readings.
+pub fn counts(validation: &[Question], test: &[Question]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut expect = |what: &str, found: usize, right: bool, wanted: &str| {
+        if !right {
+            complaints.push(format!("{what}: {found}, must be {wanted}"));
+        }
+    };
+    expect("validation questions", validation.len(), validation.len() == 15, "15");
+    expect("test questions", test.len(), test.len() == 120, "120");
+    let (readings, refuse) = (count(test, Kind::Readings), count(test, Kind::Refuse));
+    expect("test questions with readings", readings, readings >= 30, "at least 30");
+    expect("test questions to be refused", refuse, refuse == 15, "15");
+    complaints
+}
+
+/// What each kind of question must have and must not have. `scored`: it needs facts (validation, test), or has none.
+pub fn forms(questions: &[Question], scored: bool, entries: &[Entry]) -> Vec<String> {
+    let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    let mut complaints = Vec::new();
+    let mut seen = HashSet::new();
+    for question in questions {
+        let refuse = question.kind == Kind::Refuse;
+        let readings = question.kind == Kind::Readings;
+        let mut named = HashSet::new();
+        let unknown = question.entries.iter().find(|id| !ids.contains(id.as_str()) || !named.insert(*id));
+        let implausible = question.readings.iter().find(|(quantity, value)| !quantity.is_plausible(**value));
+        let rules = [
+            (seen.insert(&question.id), "its id is used twice".to_owned()),
+            (!question.question.trim().is_empty(), "it asks nothing".into()),
+            (question.why.is_some() == refuse, "`why` belongs to refusals, and to each of them".into()),
+            (question.category.is_none() == refuse, "a category belongs to all but refusals".into()),
+            (question.readings.is_empty() != readings, "readings belong to kind `readings`, and to each of it".into()),
+            (question.stage.is_some() == readings, "a stage belongs to readings, and to each of them".into()),
+            (question.entries.is_empty() == refuse, "entries belong to all but refusals".into()),
+            (unknown.is_none(), format!("entry {unknown:?} does not exist or stands twice")),
+            (implausible.is_none(), format!("reading {implausible:?} cannot be true")),
+            (
+                if scored && !refuse { (2..=4).contains(&question.facts.len()) } else { question.facts.is_empty() },
+                format!("{} facts; 2 to 4 where answers are scored, none elsewhere", question.facts.len()),
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(holds, _)| !holds);
+        complaints.extend(broken.map(|(_, fault)| format!("{}: {fault}", question.id)));
+    }
+    complaints
+}
+
+/// Every pattern compiles, asks for something, and is not found everywhere; every fact stands where it says.
+pub fn facts(questions: &[Question], entries: &[Entry]) -> Vec<String> {
+    let outputs: HashMap<&str, &str> = entries.iter().map(|entry| (entry.id.as_str(), entry.output.as_str())).collect();
+    let mut complaints = Vec::new();
+    for question in questions {
+        let mut complain = |fault: String| complaints.push(format!("{}: {fault}", question.id));
+        for fact in &question.facts {
+            if fact.sentence.trim().is_empty() || fact.patterns.is_empty() {
+                complain(format!("fact {:?} lacks its sentence or its patterns", fact.sentence));
+            }
+            let mut patterns = Vec::new();
+            for pattern in &fact.patterns {
+                match compile(pattern) {
+                    Err(error) => complain(format!("pattern {pattern:?}: {error}")),
+                    Ok(regex) if regex.is_match("") => complain(format!("pattern {pattern:?} matches anything")),
+                    Ok(regex) => {
+                        let found = outputs.values().filter(|output| regex.is_match(output)).count();
+                        if found as f64 > TOO_COMMON * outputs.len() as f64 {
+                            complain(format!("pattern {pattern:?} matches {found} of {} answers", outputs.len()));
+                        }
+                        patterns.push(regex);
+                    }
+                }
+            }
+            let told = |id: &String| {
+                outputs.get(id.as_str()).is_some_and(|output| patterns.iter().any(|regex| regex.is_match(output)))
+            };
+            if fact.from == Basis::Entries && !question.entries.iter().any(told) {
+                complain(format!("no listed entry tells that {:?}", fact.sentence));
+            }
+            if fact.from == Basis::Readings && question.kind != Kind::Readings {
+                complain(format!("fact {:?} comes from readings, and there are none", fact.sentence));
+            }
+        }
+    }
+    complaints
+}
+
+/// A fact's pattern as it is searched in an answer.
+pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).case_insensitive(true).build()
+}
+
+/// Questions that stand in another category than the entry that answers them best: no fault, but worth a look.
+pub fn elsewhere(questions: &[Question], entries: &[Entry]) -> Vec<String> {
+    let categories: HashMap<&str, Category> = entries.iter().map(|entry| (entry.id.as_str(), entry.category)).collect();
+    let mut warnings = Vec::new();
+    for question in questions {
+        let best = question.entries.first().and_then(|id| Some((id, *categories.get(id.as_str())?)));
+        if let (Some(own), Some((id, category))) = (question.category, best)
+            && own != category
+        {
+            warnings.push(format!("{}: in {}, best answered by {id}", question.id, own.name()));
+        }
+    }
+    warnings
+}
+
+/// Questions that nothing may know, and everything that could: entries with their paraphrases, questions for tuning.
+pub struct Split<'a> {
+    secret: Vec<Asked<'a>>,
+    known: Vec<Asked<'a>>,
+}
+
+impl<'a> Split<'a> {
+    /// The `secret` sets against `tuning` and `entries`.
+    pub fn new(secret: &[&'a [Question]], tuning: &'a [Question], entries: &'a [Entry]) -> Self {
+        let mut vocabulary = Vocabulary::default();
+        let mut ask = |question: &'a Question| vocabulary.asked(&question.id, &question.question);
+        let secret = secret.iter().copied().flatten().map(&mut ask).collect();
+        let mut known: Vec<_> = tuning.iter().map(&mut ask).collect();
+        known.extend(vocabulary.known(entries));
+        Self { secret, known }
+    }
+
+    /// No secret question is known, or asked in another secret one.
+    pub fn leakage(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for (index, asked) in self.secret.iter().enumerate() {
+            let found = self.known.iter().chain(&self.secret[..index]).filter(|other| asked.is_known(other));
+            complaints.extend(found.map(|other| {
+                format!("{}: {:?} is known from {}: {:?}", asked.owner, asked.text, other.owner, other.text)
+            }));
+        }
+        complaints
+    }
+
+    /// The `most` pairs of a secret question and a known one that come closest.
+    pub fn closest(&self, most: usize) -> Vec<Pair> {
+        closest_between(&self.secret, &self.known, most)
+    }
+}

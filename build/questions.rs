@@ -1,0 +1,124 @@
+//! Question sets for measuring: what is asked, which entries answer it, which facts a right answer holds.
+//!
+//! Turns a JSON array into typed questions. Does NOT judge them (see `check_data`) and does NOT know who answers them.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+use tomato_assistant::{
+    climate::{Quantity, Stage},
+    knowledge::Category,
+};
+
+/// The 15 core questions, below the repository's root.
+pub const VALIDATION: &str = "data/validation_questions.json";
+/// The 120 questions that nothing is trained or tuned on.
+pub const TEST: &str = "data/test_questions.json";
+/// Questions for tuning: entries and refusals, no facts.
+pub const DEVELOPMENT: &str = "data/development_questions.json";
+
+/// What decides the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The words of the question alone.
+    Plain,
+    /// The readings that come with it.
+    Readings,
+    /// Nothing: the right answer is a polite refusal.
+    Refuse,
+}
+
+/// Why a question is to be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// It is not about tomatoes under cover.
+    OffTopic,
+    /// An answer could do harm.
+    Unsafe,
+    /// Nobody could know it from here.
+    Unanswerable,
+}
+
+/// Where a fact must stand to be called true.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// In the answer of one of the question's entries.
+    #[default]
+    Entries,
+    /// In the readings, held against the targets.
+    Readings,
+}
+
+/// What a right answer must tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// The fact in plain words.
+    pub sentence: String,
+    /// Regular expressions; an answer tells the fact when any matches anywhere, upper or lower case.
+    pub patterns: Vec<String>,
+    /// Where it comes from.
+    #[serde(default)]
+    pub from: Basis,
+}
+
+/// One question with what is known of its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// `v-…` validation, `t-…` test, `d-…` development.
+    pub id: String,
+    /// Where it belongs; none for a refusal.
+    pub category: Option<Category>,
+    /// In the grower's words, typing errors and all.
+    pub question: String,
+    /// What decides the answer.
+    pub kind: Kind,
+    /// Why it is refused; on refusals only.
+    pub why: Option<Why>,
+    /// The growth stage the readings are judged by.
+    pub stage: Option<Stage>,
+    /// Readings at the time of asking, in each quantity's unit.
+    #[serde(default)]
+    pub readings: BTreeMap<Quantity, f32>,
+    /// Ids of the entries that answer it, best first.
+    pub entries: Vec<String>,
+    /// What a right answer must tell.
+    pub facts: Vec<Fact>,
+}
+
+/// Why a question set cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum QuestionsError {
+    /// It cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not the JSON expected; line and column are in the words.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// What was expected, and where.
+        source: serde_json::Error,
+    },
+}
+
+/// Reads the question set in `path`.
+///
+/// # Errors
+/// [`QuestionsError`], with the path and what to mend in it.
+pub fn load(path: &Path) -> Result<Vec<Question>, QuestionsError> {
+    let text = fs::read_to_string(path).map_err(|source| QuestionsError::Io { path: path.into(), source })?;
+    serde_json::from_str(&text).map_err(|source| QuestionsError::Format { path: path.into(), source })
+}
