@@ -22,6 +22,7 @@ use stages::{
     quantize::{self, QuantizeError},
     quickstart::{self, AskError},
     recipe::{Recipe, RecipeError},
+    retrieval::{self, RetrievalError},
     show, size,
     sources::{Sources, SourcesError},
     verify::{self, VerifyError},
@@ -78,6 +79,8 @@ enum Command {
         #[arg(long)]
         verbose: bool,
     },
+    /// How often the built bundle finds the right entry, and refuses what it should
+    Retrieval,
     /// Speed and memory of this engine, beside llama.cpp on the same file
     Bench(bench::Options),
     /// One run of it, in a process of its own
@@ -158,6 +161,8 @@ enum Failure {
     #[error(transparent)]
     Bench(#[from] BenchError),
     #[error(transparent)]
+    Retrieval(#[from] RetrievalError),
+    #[error(transparent)]
     Verify(#[from] VerifyError),
 }
 
@@ -173,6 +178,7 @@ fn main() -> ExitCode {
         Command::CheckData { verbose } => {
             check_data::run(Path::new("."), verbose, &mut io::stdout()).map_err(Failure::from)
         }
+        Command::Retrieval => measure(),
         Command::Bench(options) => bench::run(&options).map_err(Failure::from).and_then(|report| print(&report)),
         Command::BenchOnce(run) => bench::once(&run, &mut io::stdout()).map_err(Failure::from),
         Command::Verify { base } => compare(base.as_deref()),
@@ -286,6 +292,10 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
 
 fn print_table(recipe: Option<&Path>) -> Result<(), Failure> {
     print(&show::table(&folder(), &Recipe::load(recipe)?, Path::new("."))?)
+}
+
+fn measure() -> Result<(), Failure> {
+    print(&retrieval::run(&folder().join(bundle::STAGE.folder()), Path::new("."))?)
 }
 
 fn compare(base: Option<&Path>) -> Result<(), Failure> {

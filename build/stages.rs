@@ -33,6 +33,7 @@ pub mod show;
 pub mod sources;
 
 pub mod bench;
+pub mod retrieval;
 pub mod verify;
 
 pub mod check_data;

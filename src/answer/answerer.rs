@@ -124,8 +124,7 @@ impl Answerer {
         let readings_note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let vector = self.encoder.encode(&text)?;
         let signals = assessment.signals();
-        let query =
-            Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
+        let query = Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
         let hits = self.index.search(&query);
         let mut answer = Answer { readings_note, ..Answer::default() };
 

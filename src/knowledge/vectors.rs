@@ -111,6 +111,12 @@ impl Vectors {
         self.scales.is_empty()
     }
 
+    /// Vector `row` as it is stored, so nearly of length 1.
+    pub fn row(&self, row: usize) -> Vec<f32> {
+        let values = &self.values[row * self.width..(row + 1) * self.width];
+        values.iter().map(|&value| f32::from(value) * self.scales[row]).collect()
+    }
+
     /// Values in a vector.
     pub fn width(&self) -> usize {
         self.width

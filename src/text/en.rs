@@ -243,7 +243,7 @@ fn bundle(error: &BundleError) -> String {
 fn cannot_open(error: &OpenError) -> String {
     let part = match error {
         OpenError::Read { .. } => "a file that cannot be read",
-        OpenError::Knowledge(_) => "questions and answers that this version cannot read",
+        OpenError::Vectors(_) | OpenError::Knowledge(_) => "questions and answers that this version cannot read",
         OpenError::Targets(_) => "target ranges that this version cannot read",
         OpenError::Engine(_) => "a language model that this version cannot run",
     };
