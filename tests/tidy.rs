@@ -51,7 +51,7 @@ const PIPELINE: &[&str] =
 /// Crate -> the only places that may name it.
 const CRATES: &[(&str, &[&str])] = &[
     ("bm25", &["src/knowledge/"]),
-    ("candle_core", &["src/model/", "src/engine.rs", "build/"]),
+    ("candle_core", &["src/model/", "src/engine.rs", "src/engine/", "build/"]),
     ("candle_nn", &["src/model/", "src/engine.rs", "build/"]),
     ("candle_transformers", &["src/model/", "src/engine.rs", "build/"]),
     ("color_eyre", &["src/main.rs", "build/main.rs"]),
