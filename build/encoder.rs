@@ -197,8 +197,7 @@ fn write_model(
         tensors.push((ggml, blocks::tensor(&name, &shape, format, piece)?));
     }
     bar.finish();
-    let name = base.folder.file_name().unwrap_or_default().to_string_lossy();
-    Ok(blocks::write(path, &config.metadata(&name, positions), &tensors)?)
+    Ok(blocks::write(path, &config.metadata(&table.name, positions), &tensors)?)
 }
 
 /// Rows `chosen` of a table of `columns` columns.

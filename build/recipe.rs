@@ -82,6 +82,8 @@ pub enum BlockFormat {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Encoder {
+    /// What its file calls it.
+    pub name: String,
     /// Most pieces of text that are kept.
     pub vocabulary: usize,
     /// Most tokens of a text; what is longer is cut off.

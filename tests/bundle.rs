@@ -15,6 +15,7 @@ fn manifest(files: Vec<FileEntry>) -> Manifest {
     let provenance = Provenance {
         base_model_sha256: "a".repeat(64),
         base_model_name: "tiny".into(),
+        encoder_sha256: "c".repeat(64),
         recipe_sha256: "b".repeat(64),
         tool_version: "0.1.0".into(),
     };
@@ -57,7 +58,9 @@ fn opens_what_was_written() {
     write(&new, "one");
     let bundle = Bundle::open(&new).unwrap();
     assert_eq!(bundle.manifest().name, "test");
-    for path in [bundle.model(), bundle.tokenizer(), bundle.knowledge(), bundle.targets(), bundle.notice()] {
+    let curated = [bundle.knowledge(), bundle.targets(), bundle.notice()];
+    let encoder = [bundle.encoder(), bundle.encoder_tokenizer(), bundle.vectors()];
+    for path in [bundle.model(), bundle.tokenizer()].into_iter().chain(encoder).chain(curated) {
         assert!(path.is_file(), "{}", path.display());
     }
 }
@@ -109,8 +112,8 @@ fn another_format_version_is_told_apart_from_damage() {
     let (_temp, new, _) = place();
     write(&new, "one");
     // A later version may have fields that this program has never heard of.
-    fs::write(new.join(MANIFEST), r#"{"format_version": 2, "signature": "x"}"#).unwrap();
-    assert!(matches!(Bundle::open(&new), Err(BundleError::Version { found: 2, .. })));
+    fs::write(new.join(MANIFEST), r#"{"format_version": 3, "signature": "x"}"#).unwrap();
+    assert!(matches!(Bundle::open(&new), Err(BundleError::Version { found: 3, .. })));
 }
 
 #[test]
@@ -119,7 +122,7 @@ fn other_folders_are_not_bundles() {
     assert!(matches!(Bundle::open(&new), Err(BundleError::Missing(_))));
     fs::create_dir(&new).unwrap();
     assert!(matches!(Bundle::open(&new), Err(BundleError::NotABundle { .. })));
-    for text in ["", "{}", "[1, 2]", "\u{0}\u{1}", r#"{"format_version": 1, "name": "half"}"#] {
+    for text in ["", "{}", "[1, 2]", "\u{0}\u{1}", r#"{"format_version": 2, "name": "half"}"#] {
         fs::write(new.join(MANIFEST), text).unwrap();
         assert!(matches!(Bundle::open(&new), Err(BundleError::NotABundle { .. })), "{text:?}");
     }

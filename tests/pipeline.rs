@@ -1,12 +1,17 @@
 //! Stages are skipped, repeated and resumed as they should be; a small checkpoint becomes a GGUF and a bundle.
 
-use crate::stages::{
-    artifact::{ArtifactError, Artifacts, Origin, Stage, finished},
-    base, bundle,
-    bundle::AssembleError,
-    import, quantize,
-    recipe::{BlockFormat, Quantize, Recipe},
-    show,
+use crate::{
+    stages::{
+        artifact::{ArtifactError, Artifacts, Origin, Stage, finished},
+        base,
+        bundle::{self, AssembleError, Parts},
+        import, quantize,
+        recipe::{BlockFormat, Quantize, Recipe},
+        show,
+        sources::Sources,
+    },
+    tiny_bundle::{entry, repository},
+    tiny_encoder,
 };
 use candle_core::{
     Device,
@@ -45,6 +50,11 @@ const GOOD: &str = r#"
 embedding = "q8_0"
 attention = "q4_0"
 ffn = "q4_0"
+[encoder]
+name = "tiny"
+vocabulary = 1000
+positions = 32
+format = "q8_0"
 [bundle]
 name = "test"
 licences = []
@@ -60,7 +70,7 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
         ("[bundle]", "[bundel]", "unknown field `bundel`"),
         ("attention = \"q4_0\"", "", "missing field `attention`"),
         ("name = \"test\"", "name = 3", "invalid type: integer `3`"),
-        ("licences = []", "licences = [", "line 8"),
+        ("licences = []", "licences = [", "line 13"),
     ] {
         let message = recipe(&GOOD.replace(from, to)).unwrap_err();
         assert!(message.contains(expected) && message.contains("recipe.toml"), "{message}");
@@ -269,23 +279,6 @@ fn bad_checkpoints_are_refused_with_their_reason() {
     }
 }
 
-/// A repository's data files with `entries`.
-fn repository(entries: &str) -> TempDir {
-    let dir = tempdir().unwrap();
-    fs::create_dir(dir.path().join("data")).unwrap();
-    fs::write(dir.path().join("data/tomato_qa_dataset.json"), entries).unwrap();
-    fs::write(dir.path().join("data/targets.toml"), "# targets\n").unwrap();
-    fs::write(dir.path().join("NOTICE"), "Gemma is provided under …\n").unwrap();
-    dir
-}
-
-fn entry(id: &str, see_also: &str) -> String {
-    format!(
-        r#"{{"id": "{id}", "category": "disease_management", "instruction": "Why?", "input": "", "output": "So.",
-        "paraphrases": [], "keywords": [], "signals": [], "sources": [], "see_also": [{see_also}]}}"#
-    )
-}
-
 fn assemble(entries: &str) -> Result<TempDir, AssembleError> {
     let (pipeline, repository) = (tempdir().unwrap(), repository(entries));
     let artifacts = Artifacts::open(pipeline.path()).unwrap();
@@ -293,6 +286,7 @@ fn assemble(entries: &str) -> Result<TempDir, AssembleError> {
     let provenance = Provenance {
         base_model_sha256: "a".repeat(64),
         base_model_name: "tiny".into(),
+        encoder_sha256: "b".repeat(64),
         recipe_sha256: recipe.sha256,
         tool_version: "0.1.0".into(),
     };
@@ -300,11 +294,13 @@ fn assemble(entries: &str) -> Result<TempDir, AssembleError> {
     let model = artifacts.produce(&quantize::STAGE, origin, |out| {
         quantize::run(&recipe.tables.quantize, Path::new(TINY), out, &ProgressBar::hidden())
     });
-    let (model, sources) = (model.unwrap(), bundle::Sources::find(repository.path())?);
-    let origin = bundle::origin(&recipe.tables.bundle, &provenance, &model, &sources);
-    artifacts.produce(&bundle::STAGE, origin, |out| {
-        bundle::run(&recipe.tables.bundle, &provenance, &model, &sources, out)
-    })?;
+    let (model, sources) = (model.unwrap(), Sources::find(repository.path())?);
+    sources.knowledge()?;
+    let (encoder, vectors) = tiny_encoder::stages(&artifacts, &recipe.tables.encoder, &sources);
+    let parts = Parts { model: &model, encoder: &encoder, vectors: &vectors };
+    let origin = bundle::origin(&recipe.tables.bundle, &provenance, parts, &sources);
+    artifacts
+        .produce(&bundle::STAGE, origin, |out| bundle::run(&recipe.tables.bundle, &provenance, parts, &sources, out))?;
     Ok(pipeline)
 }
 
@@ -312,7 +308,7 @@ fn assemble(entries: &str) -> Result<TempDir, AssembleError> {
 fn a_bundle_is_assembled_and_opens() {
     let entries = format!("[{}, {}]", entry("one", r#""two""#), entry("two", ""));
     let pipeline = assemble(&entries).unwrap();
-    let bundle = Bundle::open(&pipeline.path().join("3-bundle")).unwrap();
+    let bundle = Bundle::open(&pipeline.path().join("5-bundle")).unwrap();
     assert_eq!(bundle.manifest().provenance.base_model_name, "tiny");
     let knowledge: Vec<tomato_assistant::knowledge::Entry> =
         serde_json::from_slice(&fs::read(bundle.knowledge()).unwrap()).unwrap();
@@ -320,8 +316,8 @@ fn a_bundle_is_assembled_and_opens() {
     assert_eq!(fs::read_to_string(bundle.targets()).unwrap(), "# targets\n");
     // Nothing in it tells when or where it was made.
     let again = assemble(&entries).unwrap();
-    for file in ["manifest.json", "model.gguf"] {
-        let [first, second] = [&pipeline, &again].map(|dir| fs::read(dir.path().join("3-bundle").join(file)).unwrap());
+    for file in ["manifest.json", "model.gguf", "encoder.gguf", "vectors.safetensors"] {
+        let [first, second] = [&pipeline, &again].map(|dir| fs::read(dir.path().join("5-bundle").join(file)).unwrap());
         assert!(first == second, "{file}");
     }
 }
@@ -336,7 +332,7 @@ fn the_table_shows_what_would_be_made_again() {
         text.lines().skip(1).map(state).collect::<Vec<_>>()
     };
     // Made without an import stage, so nothing that follows can be known to be up to date.
-    assert_eq!(states(GOOD), ["missing", "out of date", "out of date"]);
+    assert_eq!(states(GOOD), ["missing", "out of date", "up to date", "up to date", "out of date"]);
     let artifacts = Artifacts::open(pipeline.path()).unwrap();
     let base = base::locate(Some(Path::new(TINY)), &ProgressBar::hidden()).unwrap();
     let checkpoint = artifacts.produce(&import::STAGE, base.origin, |out| {
@@ -350,8 +346,12 @@ fn the_table_shows_what_would_be_made_again() {
         |out| quantize::run(&self::recipe(GOOD).unwrap().tables.quantize, &checkpoint.dir, out, &ProgressBar::hidden()),
     );
     model.unwrap();
-    assert_eq!(states(GOOD), ["up to date", "up to date", "out of date"]);
-    assert_eq!(states(&GOOD.replacen("q4_0", "q8_0", 1)), ["up to date", "out of date", "out of date"]);
+    assert_eq!(states(GOOD), ["up to date", "up to date", "up to date", "up to date", "out of date"]);
+    let changed = |from: &str, to: &str| states(&GOOD.replacen(from, to, 1))[1..4].to_vec();
+    assert_eq!(changed("q4_0", "q8_0"), ["out of date", "up to date", "up to date"]);
+    assert_eq!(changed("= 1000", "= 999"), ["up to date", "out of date", "out of date"]);
+    fs::write(repository.path().join("data/tomato_qa_dataset.json"), "[ ]").unwrap();
+    assert_eq!(states(GOOD)[1..4], ["up to date", "out of date", "out of date"]);
 }
 
 #[test]
@@ -377,9 +377,9 @@ fn a_base_is_known_by_its_content() {
 fn bad_entries_make_no_bundle() {
     for (entries, expected) in [
         ("[]".into(), "no entries"),
-        (format!("[{}, {}]", entry("one", ""), entry("one", "")), "two entries have the id \"one\""),
-        (format!("[{}]", entry(" ", "")), "empty id"),
-        (format!("[{}]", entry("one", r#""two""#)), "refers to \"two\""),
+        (format!("[{}, {}]", entry("one", ""), entry("one", "")), "\"one\": its id is empty or used twice"),
+        (format!("[{}]", entry(" ", "")), "id is empty"),
+        (format!("[{}]", entry("one", r#""two""#)), "see_also names an unknown entry"),
         (format!("[{}]", entry("one", "").replace("\"output\"", "\"answer\"")), "unknown field `answer`"),
         (format!("[{}]", entry("one", "").replace("disease_management", "cooking")), "unknown variant `cooking`"),
     ] {
@@ -387,6 +387,6 @@ fn bad_entries_make_no_bundle() {
         assert!(message.contains(expected), "{message}");
     }
     let elsewhere = tempdir().unwrap();
-    let message = bundle::Sources::find(elsewhere.path()).unwrap_err().to_string();
+    let message = Sources::find(elsewhere.path()).unwrap_err().to_string();
     assert!(message.contains("folder that holds the repository"), "{message}");
 }

@@ -14,7 +14,11 @@ mod check_data;
 mod climate;
 mod config;
 mod cross;
+<<<<<<< HEAD
 mod dli;
+=======
+mod encoder;
+>>>>>>> encoder-stage
 mod engine;
 mod fetch;
 mod firmware;
@@ -32,6 +36,7 @@ mod tidy;
 mod tiny;
 mod tiny_base;
 mod tiny_bundle;
+mod tiny_encoder;
 mod tui;
 mod verify;
 mod worker;

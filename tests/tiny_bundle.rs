@@ -1,13 +1,15 @@
-//! A whole bundle around the tiny Gemma 3, with the repository's own Q&A and target ranges, made by the pipeline's own
+//! A whole bundle around the tiny Gemma 3 and the tiny encoder, with the repository's own Q&A and target ranges, made by the pipeline's own
 //! stages once a test run. The model talks nonsense, so every answer from it is the curated entry.
 
 use crate::{
     stages::{
         artifact::{Artifacts, Origin},
-        bundle, quantize,
+        bundle::{self, Parts},
+        quantize,
         recipe::{BlockFormat, Quantize, Recipe},
+        sources::Sources,
     },
-    tiny,
+    tiny, tiny_encoder,
 };
 use indicatif::ProgressBar;
 use std::{
@@ -16,6 +18,7 @@ use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
 };
+use tempfile::{TempDir, tempdir};
 use tomato_assistant::bundle::{Bundle, Provenance};
 
 /// The bundle; not to be written to.
@@ -46,12 +49,34 @@ fn build() -> PathBuf {
     let provenance = Provenance {
         base_model_sha256: "a".repeat(64),
         base_model_name: "tiny".into(),
+        encoder_sha256: "b".repeat(64),
         recipe_sha256: recipe.sha256,
         tool_version: "0.1.0".into(),
     };
-    let sources = bundle::Sources::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let origin = bundle::origin(&recipe.tables.bundle, &provenance, &model, &sources);
+    let sources = Sources::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let (encoder, vectors) = tiny_encoder::stages(&artifacts, &recipe.tables.encoder, &sources);
+    let parts = Parts { model: &model, encoder: &encoder, vectors: &vectors };
+    let origin = bundle::origin(&recipe.tables.bundle, &provenance, parts, &sources);
     let made = artifacts
-        .produce(&bundle::STAGE, origin, |out| bundle::run(&recipe.tables.bundle, &provenance, &model, &sources, out));
+        .produce(&bundle::STAGE, origin, |out| bundle::run(&recipe.tables.bundle, &provenance, parts, &sources, out));
     made.unwrap().dir
+}
+
+/// A repository's data files with `entries`.
+pub fn repository(entries: &str) -> TempDir {
+    let dir = tempdir().unwrap();
+    fs::create_dir(dir.path().join("data")).unwrap();
+    fs::write(dir.path().join("data/tomato_qa_dataset.json"), entries).unwrap();
+    fs::write(dir.path().join("data/targets.toml"), "# targets\n").unwrap();
+    fs::write(dir.path().join("NOTICE"), "Gemma is provided under …\n").unwrap();
+    dir
+}
+
+/// One entry of it.
+pub fn entry(id: &str, see_also: &str) -> String {
+    format!(
+        r#"{{"id": "{id}", "category": "disease_management", "instruction": "Why?", "input": "", "output": "So.",
+        "paraphrases": ["Why so?", "How come?", "why"], "keywords": [], "signals": [],
+        "sources": [{{"title": "T", "publisher": "P", "url": ""}}], "see_also": [{see_also}]}}"#
+    )
 }
