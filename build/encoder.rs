@@ -227,7 +227,8 @@ fn compare(
         let same = wordpiece::pieces(&kept, text)? == encoding.get_tokens() && ids.len() <= positions as usize;
         let cosine: f32 = encoder.encode(text)?.iter().zip(vector).map(|(ours, theirs)| ours * theirs).sum();
         // Not finite fails too.
-        if same && !(cosine >= LEAST) {
+        // NaN is refused too.
+        if same && (cosine.is_nan() || cosine < LEAST) {
             return Err(differs(format!("the cosine is {cosine:.4}, at least {LEAST} is needed")));
         }
         cosines.push((cosine, same));

@@ -55,8 +55,11 @@ pub enum RetrievalError {
     Questions(#[from] QuestionsError),
 }
 
-/// What hits are ranked by, with its name in the table.
-const RANKINGS: [(&str, fn(&Hit) -> f32); 4] = [
+/// What hits are ranked by.
+type Ranking = fn(&Hit) -> f32;
+
+/// The lines of the table.
+const RANKINGS: [(&str, Ranking); 4] = [
     ("words (BM25)", |hit| hit.parts.words),
     ("words and fragments", |hit| hit.parts.words + hit.parts.fragments),
     ("meaning (encoder)", |hit| hit.parts.asked.max(hit.parts.answered)),
@@ -68,6 +71,7 @@ struct Asked {
     question: String,
     accepted: Vec<usize>,
     hits: Vec<Hit>,
+    on_topic: bool,
 }
 
 /// Measures the bundle in `dir` with the question sets of the repository at `root`. The text of the report.
@@ -82,8 +86,7 @@ pub fn run(dir: &Path, root: &Path) -> Result<String, RetrievalError> {
     let started = Instant::now();
     let knowledge = Knowledge::parse(&text(&bundle.knowledge())?)?;
     let entries = knowledge.entries();
-    let vectors = Vectors::parse(&read(&bundle.vectors())?, entries)?;
-    let index = Index::new(entries, Some(vectors.clone()));
+    let index = Index::new(entries, Some(Vectors::parse(&read(&bundle.vectors())?, entries)?));
     let encoder = SentenceEncoder::open(&bundle.encoder(), &bundle.encoder_tokenizer())?;
     let load = started.elapsed();
 
@@ -94,11 +97,11 @@ pub fn run(dir: &Path, root: &Path) -> Result<String, RetrievalError> {
         let started = Instant::now();
         let vector = encoder.encode(&question.question)?;
         let query = Query { text: &question.question, vector: Some(&vector), category: None, signals: &signals };
-        let hits = index.search(&query);
+        let found = index.search(&query);
         times.push(started.elapsed());
         let place = |id: &String| entries.iter().position(|entry| entry.id == *id);
         let accepted = question.entries.iter().filter_map(place).collect();
-        Ok(Asked { question: question.question.clone(), accepted, hits })
+        Ok(Asked { question: question.question.clone(), accepted, hits: found.hits, on_topic: found.on_topic })
     };
 
     for (name, file) in [("development", DEVELOPMENT), ("validation", VALIDATION), ("test", TEST)] {
@@ -110,8 +113,11 @@ pub fn run(dir: &Path, root: &Path) -> Result<String, RetrievalError> {
         refusals(&mut report, &real, &of(&[Kind::Refuse]), &mut ask)?;
         misses(&mut report, entries, &real);
     }
+    let vectors = Vectors::parse(&read(&bundle.vectors())?, entries)?;
     let left_out = paraphrases(entries, &vectors);
     table(&mut report, "paraphrases, each left out of the index in turn", &left_out);
+    let refused = left_out.iter().filter(|one| !one.on_topic).count();
+    let _ = writeln!(report, "  refused: {refused} of {} real questions", left_out.len());
     misses(&mut report, entries, &left_out);
 
     times.sort();
@@ -158,8 +164,8 @@ fn paraphrases(entries: &[Entry], vectors: &Vectors) -> Vec<Asked> {
         let index = Index::new(&without, Some(Vectors::quantize(&kept)));
         for (entry, question, place) in left_out {
             let query = Query { text: &question, vector: Some(&rows[place]), ..Query::default() };
-            let hits = index.search(&query);
-            asked.push(Asked { question, accepted: vec![entry], hits });
+            let found = index.search(&query);
+            asked.push(Asked { question, accepted: vec![entry], hits: found.hits, on_topic: found.on_topic });
         }
     }
     asked
@@ -177,14 +183,10 @@ fn table(report: &mut String, name: &str, asked: &[Asked]) {
 
 impl Asked {
     /// The place of an accepted entry among the first `count` by a ranking.
-    fn best(&self, by: fn(&Hit) -> f32, count: usize) -> Option<usize> {
+    fn best(&self, by: Ranking, count: usize) -> Option<usize> {
         let mut order: Vec<&Hit> = self.hits.iter().collect();
         order.sort_by(|a, b| by(b).total_cmp(&by(a)));
         order.iter().take(count).position(|hit| self.accepted.contains(&hit.index))
-    }
-
-    fn is_on_topic(&self) -> bool {
-        self.hits.iter().take(2).any(|hit| hit.is_on_topic(true))
     }
 }
 
@@ -195,7 +197,7 @@ fn refusals(
     refuse: &[&Question],
     ask: &mut impl FnMut(&Question) -> Result<Asked, RetrievalError>,
 ) -> Result<(), RetrievalError> {
-    let refused = |asked: &[Asked]| asked.iter().filter(|one| !one.is_on_topic()).count();
+    let refused = |asked: &[Asked]| asked.iter().filter(|one| !one.on_topic).count();
     let _ = writeln!(report, "  refused: {} of {} real questions", refused(real), real.len());
     for (name, why) in [("off topic", Why::OffTopic), ("unsafe", Why::Unsafe), ("unanswerable", Why::Unanswerable)] {
         let questions = refuse.iter().filter(|question| question.why == Some(why));

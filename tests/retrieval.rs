@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tomato_assistant::knowledge::{
     Category, Entry, Knowledge,
-    retrieval::{Hit, Index},
+    retrieval::{Hit, Index, Query},
 };
 
 fn entry(id: &str, category: Category, question: &str) -> Value {
@@ -20,7 +20,7 @@ fn parse(entries: &[Value]) -> Result<Knowledge, String> {
 
 fn search(entries: &[Entry], question: &str, category: Option<Category>, signals: &[&str]) -> Vec<Hit> {
     let signals: Vec<String> = signals.iter().map(|signal| signal.to_string()).collect();
-    Index::new(entries).search(question, category, &signals)
+    Index::new(entries, None).search(&Query { text: question, category, signals: &signals, vector: None }).hits
 }
 
 fn ids<'a>(entries: &'a [Entry], hits: &[Hit]) -> Vec<&'a str> {
@@ -84,7 +84,7 @@ fn entries_are_listed_by_category_then_as_in_the_file() {
 #[test]
 fn fresh_questions_find_their_entry_in_the_real_data() {
     let knowledge = real();
-    let index = Index::new(knowledge.entries());
+    let index = Index::new(knowledge.entries(), None);
     let mut missed = Vec::new();
     for (question, expected) in [
         ("there is a black leathery patch under my tomatoes at the blossom end", "disease-blossom-end-rot-act"),
@@ -101,12 +101,13 @@ fn fresh_questions_find_their_entry_in_the_real_data() {
         ("liquid co2 tank leaks, what to do", "environment-co2-tank-leak"),
         ("woolly white mealybugs in the leaf axils", "disease-mealybug"),
     ] {
-        let hits = index.search(question, None, &[]);
+        let hits = index.search(&Query { text: question, ..Query::default() }).hits;
         let found: Vec<&str> = ids(knowledge.entries(), &hits[..hits.len().min(2)]);
         if !found.contains(&expected) {
             missed.push(format!("{question}: {found:?}, not {expected}"));
         }
-        assert!(hits.iter().all(|hit| hit.score > 0.0 && (0.0..=1.001).contains(&hit.coverage)), "{question}");
+        let share = 0.0..=1.001;
+        assert!(hits.iter().all(|hit| share.contains(&hit.parts.words) && share.contains(&hit.parts.fragments)));
     }
     assert!(missed.is_empty(), "{missed:#?}");
 }
@@ -114,9 +115,9 @@ fn fresh_questions_find_their_entry_in_the_real_data() {
 #[test]
 fn nothing_to_search_for_finds_nothing() {
     let knowledge = real();
-    let index = Index::new(knowledge.entries());
+    let index = Index::new(knowledge.entries(), None);
     for question in ["", "  ", "🍅🍅", "what is the", "?!", "qqxzzy"] {
-        assert!(index.search(question, None, &[]).is_empty(), "{question:?}");
+        assert!(index.search(&Query { text: question, ..Query::default() }).hits.is_empty(), "{question:?}");
     }
 }
 
@@ -143,7 +144,7 @@ fn the_category_asked_from_comes_first_among_equals() {
     for category in categories {
         let hits = search(knowledge.entries(), "pump", Some(category), &[]);
         assert_eq!(ids(knowledge.entries(), &hits)[0], category.name());
-        assert!(hits[0].score > hits[1].score && hits[0].coverage == hits[1].coverage);
+        assert!(hits[0].score > hits[1].score && hits[0].parts == hits[1].parts);
     }
     // A boost, no filter: a far better entry of another category still wins.
     let hits = search(real().entries(), "late blight on my fruit", Some(Category::EquipmentSensors), &[]);

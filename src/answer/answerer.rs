@@ -125,17 +125,18 @@ impl Answerer {
         let vector = self.encoder.encode(&text)?;
         let signals = assessment.signals();
         let query = Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
-        let hits = self.index.search(&query);
+        let found = self.index.search(&query);
+        let hits = found.hits;
         let mut answer = Answer { readings_note, ..Answer::default() };
 
-        if !hits.iter().take(REFERENCES).any(|hit| hit.is_on_topic(true)) {
+        let Some(best) = hits.first().filter(|_| found.on_topic) else {
             answer.declined = true;
             answer.text = question.lang.say(&Msg::Refusal);
             let _ = on_text(&answer.text);
             answer.stats = Stats { total: start.elapsed(), memory: Memory::now(), ..Stats::default() };
             return Ok(answer);
-        }
-        let best = hits[0].index;
+        };
+        let best = best.index;
         let (prompt, used, dropped) = self.prompt(&hits, &answer.readings_note, &text)?;
         answer.dropped_references = dropped;
         let entries: Vec<&Entry> = used.iter().map(|&index| &self.knowledge.entries()[index]).collect();

@@ -1,10 +1,10 @@
-//! BM25 (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework") over documents given as counted terms.
+//! BM25 (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework") over counted terms.
 //!
 //! Scores every document at once through postings lists. The `bm25` crate walks each document's every term for each
-//! term of the question, which for fragments of words takes several times the whole time a question may take. Does NOT
-//! know what a term is.
+//! term of the question, too slow for fragments of words. Does NOT know what a term is.
 
-use std::collections::{HashMap, HashSet};
+use super::terms::Counted;
+use std::collections::HashMap;
 
 /// How quickly more of the same term stops counting.
 const K1: f32 = 1.2;
@@ -13,45 +13,43 @@ const B: f32 = 0.75;
 
 /// An index of documents.
 pub struct Bm25 {
-    terms: HashMap<String, Term>,
+    /// Term -> its place in `postings`.
+    numbers: HashMap<String, u32>,
+    /// For each term the documents that hold it, with its weight there: 0 to [`K1`] + 1.
+    postings: Vec<Vec<(u32, f32)>>,
     documents: usize,
 }
 
-/// Where a term stands: document and weight there, 0 to [`K1`] + 1.
-struct Term {
-    postings: Vec<(u32, f32)>,
-}
-
 impl Bm25 {
-    /// Indexes documents; each is its terms with their counts, which fields may have weighted.
-    pub fn new(documents: &[HashMap<String, f32>]) -> Self {
-        let lengths: Vec<f32> = documents.iter().map(|document| document.values().sum()).collect();
+    /// Indexes what was counted.
+    pub fn new(counted: Counted) -> Self {
+        let Counted { numbers, documents } = counted;
+        let lengths: Vec<f32> = documents.iter().map(|terms| terms.iter().map(|(_, count)| count).sum()).collect();
         let mean = (lengths.iter().sum::<f32>() / documents.len().max(1) as f32).max(1.0);
-        let mut terms: HashMap<String, Term> = HashMap::new();
-        for (index, (document, length)) in documents.iter().zip(&lengths).enumerate() {
+        let mut postings = vec![Vec::new(); numbers.len()];
+        for (index, (terms, length)) in documents.iter().zip(&lengths).enumerate() {
             let damping = K1 * (1.0 - B + B * length / mean);
-            for (term, count) in document {
-                let weight = count * (K1 + 1.0) / (count + damping);
-                let posting = (index as u32, weight);
-                match terms.get_mut(term) {
-                    Some(known) => known.postings.push(posting),
-                    None => drop(terms.insert(term.clone(), Term { postings: vec![posting] })),
-                }
+            for &(term, count) in terms {
+                postings[term as usize].push((index as u32, count * (K1 + 1.0) / (count + damping)));
             }
         }
-        Self { terms, documents: documents.len() }
+        Self { numbers, postings, documents: documents.len() }
     }
 
     /// For each document the share, 0 to 1, of the most that one could score on `question`. A term that stands nowhere
     /// counts as the rarest: a question full of unknown words is covered by nothing.
     pub fn scores(&self, question: &[String]) -> Vec<f32> {
+        // Sorted, so that rounding is the same every time.
+        let mut question: Vec<&String> = question.iter().collect();
+        question.sort();
+        question.dedup();
         let mut scores = vec![0f32; self.documents];
         let mut most = 0f32;
-        for term in question.iter().collect::<HashSet<_>>() {
-            let known = self.terms.get(term);
-            let rarity = self.rarity(known.map_or(0, |term| term.postings.len()));
+        for term in question {
+            let postings = self.numbers.get(term).map_or(&[][..], |&number| &self.postings[number as usize]);
+            let rarity = self.rarity(postings.len());
             most += rarity * (K1 + 1.0);
-            for &(document, weight) in known.iter().flat_map(|term| &term.postings) {
+            for &(document, weight) in postings {
                 scores[document as usize] += rarity * weight;
             }
         }
@@ -59,6 +57,14 @@ impl Bm25 {
             scores.iter_mut().for_each(|score| *score /= most);
         }
         scores
+    }
+
+    /// The share of `question`, weighted by rarity, that stands in no document; 0 for no question.
+    pub fn unknown_share(&self, question: &[String]) -> f32 {
+        let (unknown, known): (Vec<_>, Vec<_>) = question.iter().partition(|term| !self.numbers.contains_key(*term));
+        let unknown = unknown.len() as f32 * self.rarity(0);
+        let known: f32 = known.iter().map(|term| self.rarity(self.postings[self.numbers[*term] as usize].len())).sum();
+        if unknown > 0.0 { unknown / (unknown + known) } else { 0.0 }
     }
 
     /// Inverse document frequency.

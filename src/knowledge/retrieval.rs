@@ -13,18 +13,26 @@ use super::{
 /// What an entry of the asked category gains; a question is rarely asked from the wrong list.
 const CATEGORY_BOOST: f32 = 1.15;
 
-/// What an entry gains for each of its signals that the readings show.
-const SIGNAL_BOOST: f32 = 1.1;
+/// What an entry gains when it lists the most serious of the signals that the readings show; half of that for the second,
+/// a third for the third. About what separates a right entry from its neighbour, so that readings decide between entries
+/// that the words leave open, and find some when the words say nothing ("what should I do now?").
+const SIGNAL_BONUS: f32 = 0.25;
 
 /// The question counts double, since it says in few words what the entry is about.
 const INSTRUCTION_WEIGHT: f32 = 2.0;
 
-/// Below this a question is not about tomato growing. Set on the development questions and their refusals with
-/// `pipeline retrieval`: see data/README.md.
-pub const ON_TOPIC: f32 = 1.60;
+/// [`Found::topic`] below this: not about tomato growing. This and the two weights below were set on the development
+/// questions, alone and two or three in a row, so that 2 % of the real ones are refused (`pipeline retrieval`).
+const ON_TOPIC: f32 = 2.5;
 
-/// The same where there is no vector: words and fragments alone.
-pub const ON_TOPIC_WORDS: f32 = 0.65;
+/// A long question covers less of itself with one entry; each doubling of its words counts this times ln 2.
+const LENGTH_WEIGHT: f32 = 0.5;
+
+/// Weight of words that stand nowhere in the data: a cat, a swimming pool.
+const UNKNOWN_WEIGHT: f32 = 0.5;
+
+/// How much less is asked of a question without an unknown word when readings are out of range.
+const READINGS_ALLOWANCE: f32 = 0.6;
 
 /// What a question is held against the entries with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,15 +47,24 @@ pub struct Query<'a> {
     pub signals: &'a [String],
 }
 
+/// What a search gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The entries that have anything to do with the question, best first; ties in list order.
+    pub hits: Vec<Hit>,
+    /// How much it is about tomato growing. Only of use where the query had a vector.
+    pub topic: f32,
+    /// Whether that is enough.
+    pub on_topic: bool,
+}
+
 /// One entry found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
     /// Its place in the list of entries.
     pub index: usize,
-    /// The sum of its parts, with boosts: what it is ranked by.
+    /// The sum of its parts, with what category and signals add: what it is ranked by.
     pub score: f32,
-    /// The sum without boosts: comparable between searches, for [`Hit::is_on_topic`].
-    pub plain: f32,
     /// What it is the sum of.
     pub parts: Parts,
 }
@@ -91,40 +108,46 @@ impl Index {
     /// Indexes `entries`; a hit's `index` counts in this order. `vectors` are those of the entries' [`texts`]; without
     /// them the search is by words alone.
     pub fn new(entries: &[Entry], vectors: Option<Vectors>) -> Self {
-        let counted: Vec<_> = entries.iter().map(|entry| terms::count(&fields(entry))).collect();
-        let (words, fragments): (Vec<_>, Vec<_>) = counted.into_iter().unzip();
+        let fields: Vec<_> = entries.iter().map(fields).collect();
+        let [words, fragments] = terms::count(&fields);
         let indexed = |entry: &Entry| Indexed {
             category: entry.category,
             signals: entry.signals.clone(),
             texts: texts(entry).len(),
         };
         Self {
-            words: Bm25::new(&words),
-            fragments: Bm25::new(&fragments),
+            words: Bm25::new(words),
+            fragments: Bm25::new(fragments),
             vectors,
             entries: entries.iter().map(indexed).collect(),
         }
     }
 
-    /// The entries that have anything to do with the question, best first; ties in list order.
-    pub fn search(&self, query: &Query) -> Vec<Hit> {
-        let mut hits: Vec<Hit> = Vec::with_capacity(self.entries.len());
-        for (index, (entry, parts)) in self.entries.iter().zip(self.parts(query)).enumerate() {
+    /// Ranks the entries for a question.
+    pub fn search(&self, query: &Query) -> Found {
+        let words = terms::words(query.text);
+        let (mut hits, mut best) = (Vec::with_capacity(self.entries.len()), 0f32);
+        for (index, (entry, parts)) in self.entries.iter().zip(self.parts(query, &words)).enumerate() {
             let plain = parts.sum();
-            if plain <= 0.0 {
-                continue;
+            best = best.max(plain);
+            let category = if query.category == Some(entry.category) { CATEGORY_BOOST } else { 1.0 };
+            let shown = query.signals.iter().enumerate().filter(|(_, signal)| entry.signals.contains(signal));
+            let bonus: f32 = shown.map(|(place, _)| SIGNAL_BONUS / (place + 1) as f32).sum();
+            if plain > 0.0 || bonus > 0.0 {
+                hits.push(Hit { index, score: plain * category + bonus, parts });
             }
-            let shown = entry.signals.iter().filter(|signal| query.signals.contains(signal)).count();
-            let boost = if query.category == Some(entry.category) { CATEGORY_BOOST } else { 1.0 };
-            hits.push(Hit { index, score: plain * boost * SIGNAL_BOOST.powi(shown as i32), plain, parts });
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
-        hits
+        let unknown = self.words.unknown_share(&words);
+        let length = (1.0 + words.len() as f32).ln();
+        let topic = best + LENGTH_WEIGHT * length - UNKNOWN_WEIGHT * unknown;
+        let allowance = if !query.signals.is_empty() && unknown == 0.0 { READINGS_ALLOWANCE } else { 0.0 };
+        Found { hits, topic, on_topic: topic >= ON_TOPIC - allowance }
     }
 
     /// How well each entry matches.
-    fn parts(&self, query: &Query) -> Vec<Parts> {
-        let words = self.words.scores(&terms::words(query.text));
+    fn parts(&self, query: &Query, words: &[String]) -> Vec<Parts> {
+        let words = self.words.scores(words);
         let fragments = self.fragments.scores(&terms::fragments(query.text));
         let both = words.into_iter().zip(fragments);
         let mut parts: Vec<Parts> =
@@ -142,13 +165,6 @@ impl Index {
             }
         }
         parts
-    }
-}
-
-impl Hit {
-    /// Whether a question whose best hit this is is about tomato growing. `by_meaning`: it was searched with a vector.
-    pub fn is_on_topic(&self, by_meaning: bool) -> bool {
-        self.plain >= if by_meaning { ON_TOPIC } else { ON_TOPIC_WORDS }
     }
 }
 

@@ -23,25 +23,27 @@ fn content_words(text: &str) -> Vec<String> {
     text.unicode_words().filter(|word| !STOP_WORDS.contains(word)).map(str::to_owned).collect()
 }
 
-/// Words without their endings. Scripts without Latin letters and without spaces inside words (Hangul with its
-/// particles, above all) are cut into pairs of characters, so that a word is found with any ending.
+/// Words without their endings.
 pub fn words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for word in content_words(text) {
-        match word.is_ascii() {
-            true => words.push(stem(&word).into()),
-            false => words.extend(pieces(&word, 2)),
-        }
-    }
-    words
+    content_words(text).iter().flat_map(|word| words_of(word)).collect()
 }
 
-/// Fragments of 3 and 4 letters, word ends marked: "mildue" still shares most of them with "mildew". Of other scripts
-/// pairs with the word ends, so that a noun of one syllable is found under any particle.
+/// Fragments of words, which survive a typing error.
 pub fn fragments(text: &str) -> Vec<String> {
     content_words(text).iter().flat_map(|word| fragments_of(word)).collect()
 }
 
+/// Scripts without Latin letters and without spaces inside words (Hangul with its particles, above all) are cut into
+/// pairs of characters, so that a word is found with any ending.
+fn words_of(word: &str) -> Vec<String> {
+    match word.is_ascii() {
+        true => vec![stem(word).into()],
+        false => pieces(word, 2),
+    }
+}
+
+/// Fragments of 3 and 4 letters, word ends marked: "mildue" still shares most of them with "mildew". Of other scripts
+/// pairs with the word ends, so that a noun of one syllable is found under any particle.
 fn fragments_of(word: &str) -> Vec<String> {
     let marked = format!("_{word}_");
     match word.is_ascii() {
@@ -50,24 +52,58 @@ fn fragments_of(word: &str) -> Vec<String> {
     }
 }
 
-/// Counted terms of a document's fields, each weighted; words and fragments. A word is cut into fragments only once.
-pub fn count(fields: &[(f32, &str)]) -> (HashMap<String, f32>, HashMap<String, f32>) {
-    let (mut by_word, mut stems) = (HashMap::new(), HashMap::new());
-    for (weight, text) in fields {
-        for word in words(text) {
-            *stems.entry(word).or_insert(0.0) += weight;
+/// Documents as counted terms, each term by a number.
+#[derive(Debug, Default)]
+pub struct Counted {
+    /// Term -> number, from 0.
+    pub numbers: HashMap<String, u32>,
+    /// For each document its terms with their counts, which the fields' weights multiplied.
+    pub documents: Vec<Vec<(u32, f32)>>,
+}
+
+/// Counts the words and the fragments of documents; each is its fields with their weights. A word is cut up once,
+/// however often it stands somewhere: that is most of the time it takes to load the entries.
+pub fn count(documents: &[Vec<(f32, &str)>]) -> [Counted; 2] {
+    let mut kinds = [Counted::default(), Counted::default()];
+    let mut sums: [Vec<f32>; 2] = Default::default();
+    let mut known: HashMap<String, [Vec<u32>; 2]> = HashMap::new();
+    for fields in documents {
+        let mut touched: [Vec<u32>; 2] = Default::default();
+        for (weight, text) in fields {
+            for word in content_words(text) {
+                let terms = known.entry(word).or_insert_with_key(|word| {
+                    [kinds[0].numbers_of(words_of(word)), kinds[1].numbers_of(fragments_of(word))]
+                });
+                for ((terms, sums), touched) in terms.iter().zip(&mut sums).zip(&mut touched) {
+                    for &term in terms {
+                        let place = term as usize;
+                        if place >= sums.len() {
+                            sums.resize(place + 1, 0.0);
+                        }
+                        if sums[place] == 0.0 {
+                            touched.push(term);
+                        }
+                        sums[place] += weight;
+                    }
+                }
+            }
         }
-        for word in content_words(text) {
-            *by_word.entry(word).or_insert(0.0) += weight;
+        for ((kind, sums), touched) in kinds.iter_mut().zip(&mut sums).zip(touched) {
+            let counts = touched.into_iter().map(|term| (term, std::mem::take(&mut sums[term as usize])));
+            kind.documents.push(counts.collect());
         }
     }
-    let mut fragments = HashMap::new();
-    for (word, weight) in &by_word {
-        for fragment in fragments_of(word) {
-            *fragments.entry(fragment).or_insert(0.0) += weight;
-        }
+    kinds
+}
+
+impl Counted {
+    fn numbers_of(&mut self, terms: Vec<String>) -> Vec<u32> {
+        let mut number = |term| {
+            let next = self.numbers.len() as u32;
+            *self.numbers.entry(term).or_insert(next)
+        };
+        terms.into_iter().map(&mut number).collect()
     }
-    (stems, fragments)
 }
 
 /// All stretches of `length` characters; the whole word where it is shorter.
