@@ -14,11 +14,8 @@ mod check_data;
 mod climate;
 mod config;
 mod cross;
-<<<<<<< HEAD
 mod dli;
-=======
 mod encoder;
->>>>>>> encoder-stage
 mod engine;
 mod fetch;
 mod firmware;
