@@ -135,22 +135,26 @@ fn renumber_template(processor: &mut Value, new_id: impl Fn(u64) -> Option<usize
     Some(())
 }
 
-/// The character of a piece that is one character, at the beginning of a word or inside it.
-fn single(piece: &str) -> Option<char> {
-    let mut characters = piece.strip_prefix(INSIDE).unwrap_or(piece).chars();
+/// The character of a piece that is one character, and whether it stands inside a word.
+fn single(piece: &str) -> Option<(char, bool)> {
+    let text = piece.strip_prefix(INSIDE).unwrap_or(piece);
+    let mut characters = text.chars();
     match (characters.next(), characters.next()) {
-        (Some(character), None) => Some(character),
+        (Some(character), None) => Some((character, text.len() < piece.len())),
         // The piece "##" itself, as a text.
         _ => None,
     }
 }
 
-/// Whether a character is a digit, a sign, or a letter that growers' questions may hold: Latin, Greek (as in µ and α) and
-/// Hangul, which the tokenizer takes apart into jamo.
-fn spoken(character: char) -> bool {
+/// Whether a character is kept for words that no text here has: Latin letters, digits, punctuation and Hangul, which the
+/// tokenizer takes apart into jamo. Inside a word there is no punctuation: BERT makes a word of each such sign.
+fn spoken((character, inside): (char, bool)) -> bool {
+    let punctuation = matches!(character, '\u{2010}'..='\u{205e}') || character.is_ascii_punctuation();
     match character {
-        '\u{0}'..'\u{250}' | '\u{370}'..'\u{400}' => true,
-        '\u{1100}'..'\u{1200}' | '\u{3130}'..'\u{3190}' | '\u{ac00}'..'\u{d7b0}' => true,
-        _ => !character.is_alphabetic(),
+        _ if punctuation => !inside,
+        '\u{0}'..'\u{250}' | '\u{1100}'..'\u{1200}' | '\u{3130}'..'\u{3190}' | '\u{ac00}'..'\u{d7b0}' => true,
+        // The other mu, of µmol.
+        'μ' => true,
+        _ => character.is_numeric(),
     }
 }
