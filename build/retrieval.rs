@@ -199,7 +199,7 @@ fn refusals(
 ) -> Result<(), RetrievalError> {
     let refused = |asked: &[Asked]| asked.iter().filter(|one| !one.on_topic).count();
     let _ = writeln!(report, "  refused: {} of {} real questions", refused(real), real.len());
-    for (name, why) in [("off topic", Why::OffTopic), ("unsafe", Why::Unsafe), ("unanswerable", Why::Unanswerable)] {
+    for (name, why) in [("off topic", Why::OffTopic), ("dangerous", Why::Unsafe), ("unanswerable", Why::Unanswerable)] {
         let questions = refuse.iter().filter(|question| question.why == Some(why));
         let asked = questions.map(|question| ask(question)).collect::<Result<Vec<_>, _>>()?;
         if !asked.is_empty() {

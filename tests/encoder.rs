@@ -114,8 +114,8 @@ fn entries() -> TempDir {
 #[test]
 fn the_file_holds_the_kept_rows_and_the_rest_as_it_was() {
     let (source, out, root) = (folder(|_, _, _| ()), tempdir().unwrap(), entries());
-    let made = encode(&table(130), &base(source.path()), root.path(), &nothing_recorded(), out.path()).unwrap();
-    assert_eq!((made.pieces, made.of, made.cosines.len()), (130, tiny_encoder::pieces().len(), 0));
+    let made = encode(&table(128), &base(source.path()), root.path(), &nothing_recorded(), out.path()).unwrap();
+    assert_eq!((made.pieces, made.of, made.cosines.len()), (128, tiny_encoder::pieces().len(), 0));
     let names = wordpiece::load(&fs::read(out.path().join("encoder-tokenizer.json")).unwrap()).unwrap();
     let dense = tiny_encoder::weights();
     let mut file = File::open(out.path().join("encoder.gguf")).unwrap();
@@ -128,7 +128,7 @@ fn the_file_holds_the_kept_rows_and_the_rest_as_it_was() {
     };
     let distance = |a: &Tensor, b: &Tensor| crate::tiny::distance(a, b);
     let table = read("token_embd.weight", GgmlDType::Q8_0);
-    assert_eq!(table.dims(), [130, tiny_encoder::HIDDEN]);
+    assert_eq!(table.dims(), [128, tiny_encoder::HIDDEN]);
     let original = &dense["embeddings.word_embeddings.weight"];
     for piece in ["[CLS]", "tomato", "##z", "°"] {
         let row = tiny_encoder::pieces().iter().position(|name| name == piece).unwrap();
@@ -254,10 +254,18 @@ fn vectors_are_in_the_order_of_the_entries() {
     let knowledge = Knowledge::parse(&fs::read_to_string(bundle.knowledge()).unwrap()).unwrap();
     let vectors = Vectors::parse(&fs::read(bundle.vectors()).unwrap(), knowledge.entries()).unwrap();
     let encoder = SentenceEncoder::open(&bundle.encoder(), &bundle.encoder_tokenizer()).unwrap();
+<<<<<<< HEAD
     assert_eq!(vectors.width(), encoder.encode("").unwrap().len());
+=======
+    assert_eq!(vectors.width(), tiny_encoder::HIDDEN);
+>>>>>>> encoder-stage
     let texts: Vec<String> = knowledge.entries().iter().flat_map(texts).collect();
     for index in (0..texts.len()).step_by(texts.len() / 7) {
         let cosines = vectors.cosines(&encoder.encode(&texts[index]).unwrap());
-        assert!(cosines[index] > 0.999, "{index}: {}", cosines[index]);
+        let largest = cosines.iter().copied().fold(f32::MIN, f32::max);
+        let mean = cosines.iter().sum::<f32>() / cosines.len() as f32;
+        // Eight bits a value move a cosine a little; texts of equal pieces share their vector.
+        assert!(cosines[index] > largest - 0.005 && largest > 0.99, "{index}: {} of {largest}", cosines[index]);
+        assert!(mean < 0.9, "{index}: everything is alike, {mean}");
     }
 }

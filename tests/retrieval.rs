@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tomato_assistant::knowledge::{
     Category, Entry, Knowledge,
-    retrieval::{Hit, Index, Query},
+    retrieval::{Found, Hit, Index, Query},
+    vectors::{Vectors, VectorsError, texts},
 };
 
 fn entry(id: &str, category: Category, question: &str) -> Value {
@@ -116,7 +117,7 @@ fn fresh_questions_find_their_entry_in_the_real_data() {
 fn nothing_to_search_for_finds_nothing() {
     let knowledge = real();
     let index = Index::new(knowledge.entries(), None);
-    for question in ["", "  ", "🍅🍅", "what is the", "?!", "qqxzzy"] {
+    for question in ["", "  ", "🍅🍅", "what is the", "?!", "qqxjjq"] {
         assert!(index.search(&Query { text: question, ..Query::default() }).hits.is_empty(), "{question:?}");
     }
 }
@@ -182,4 +183,86 @@ fn hangul_is_found_with_another_particle() {
         assert_eq!(ids(knowledge.entries(), &search(knowledge.entries(), question, None, &[]))[0], "calcium");
     }
     assert!(search(knowledge.entries(), "비료", None, &[]).is_empty());
+}
+
+#[test]
+fn typing_errors_still_find_the_entry() {
+    let knowledge = real();
+    let index = Index::new(knowledge.entries(), None);
+    for (question, expected) in [
+        ("blosom end rott", "disease-blossom-end-rot-act"),
+        ("powdery mildue on leafs", "disease-powdery-mildew-identify-act"),
+        ("nemattodes", "disease-root-knot-nematode-identify"),
+        ("bumbelbees polination hive", "nutrition-pollination-bumblebees"),
+    ] {
+        let found = index.search(&Query { text: question, ..Query::default() });
+        let found = ids(knowledge.entries(), &found.hits[..3]);
+        assert!(found.contains(&expected), "{question}: {found:?}");
+    }
+}
+
+/// Two entries with vectors of their own: the first entry's texts along the first axis, the second's along the second.
+fn by_meaning(question: &str, vector: [f32; 3], signals: &[&str]) -> Found {
+    let mut rows = [
+        entry("aphids", Category::DiseaseManagement, "What are these aphids on the young shoots of my crop?"),
+        entry("salt", Category::NutritionGrowth, "Why do my plants wilt in salty slabs now?"),
+    ];
+    rows[1]["signals"] = json!(["ec_high"]);
+    let knowledge = parse(&rows).unwrap();
+    let axis = |place: usize| (0..3).map(|n| if n == place { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
+    let count = |entry: &Entry| texts(entry).len();
+    let (first, second) = (count(&knowledge.entries()[0]), count(&knowledge.entries()[1]));
+    let vectors: Vec<Vec<f32>> = (0..first + second).map(|row| axis(usize::from(row >= first))).collect();
+    let signals: Vec<String> = signals.iter().map(|signal| signal.to_string()).collect();
+    let query = Query { text: question, vector: Some(&vector), category: None, signals: &signals };
+    Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors))).search(&query)
+}
+
+#[test]
+fn meaning_finds_an_entry_without_a_word_in_common() {
+    let found = by_meaning("green lice", [0.1, 0.9, 0.0], &[]);
+    assert_eq!(found.hits[0].index, 1);
+    assert!((found.hits[0].parts.asked - 0.9).abs() < 0.01 && (found.hits[0].parts.answered - 0.9).abs() < 0.01);
+    let found = by_meaning("green lice", [0.9, 0.1, 0.0], &[]);
+    assert_eq!(found.hits[0].index, 0);
+}
+
+#[test]
+fn what_has_nothing_to_do_with_the_entries_is_off_topic() {
+    assert!(by_meaning("aphids on the young shoots of my crop", [0.9, 0.1, 0.3], &[]).on_topic);
+    // The same words, but the meaning is far away; the same meaning, but no word is known.
+    assert!(!by_meaning("young salty poets", [0.0, 0.1, 0.95], &[]).on_topic);
+    assert!(!by_meaning("capital of France", [0.3, 0.1, 0.9], &[]).on_topic);
+}
+
+#[test]
+fn readings_out_of_range_let_a_vague_question_pass() {
+    let vague = ("wilt now crop", [0.2, 0.5, 0.8]);
+    let found = by_meaning(vague.0, vague.1, &["ec_high"]);
+    assert!(found.on_topic && found.hits[0].index == 1, "{found:?}");
+    assert!(!by_meaning(vague.0, vague.1, &[]).on_topic);
+    // One unknown word is enough to ask for more.
+    assert!(!by_meaning("wilt poem crop", vague.1, &["ec_high"]).on_topic);
+}
+
+#[test]
+fn vectors_come_back_as_they_were_stored_and_foreign_ones_are_refused() {
+    let knowledge = parse(&[entry("one", Category::Troubleshooting, "Why?")]).unwrap();
+    let count = texts(&knowledge.entries()[0]).len();
+    let rows: Vec<Vec<f32>> = (0..count).map(|row| vec![0.6, -0.8, row as f32 / 10.0]).collect();
+    let vectors = Vectors::quantize(&rows);
+    let bytes = vectors.to_bytes().unwrap();
+    let back = Vectors::parse(&bytes, knowledge.entries()).unwrap();
+    assert_eq!(back, vectors);
+    assert_eq!((back.len(), back.width(), back.is_empty()), (count, 3, false));
+    for (row, original) in rows.iter().enumerate() {
+        assert!(back.row(row).iter().zip(original).all(|(a, b)| (a - b).abs() < 0.005), "{row}");
+    }
+    assert!((back.cosines(&[0.6, -0.8, 0.0])[0] - 1.0).abs() < 0.01);
+    let two = parse(&[entry("one", Category::Troubleshooting, "Why?"), entry("two", Category::Troubleshooting, "How?")]);
+    let error = Vectors::parse(&bytes, two.unwrap().entries()).unwrap_err();
+    assert!(matches!(error, VectorsError::Count { found, expected } if found == count && expected == 2 * count));
+    for broken in [&bytes[..bytes.len() - 1], b"", b"{}"] {
+        assert!(matches!(Vectors::parse(broken, knowledge.entries()), Err(VectorsError::Format(_))));
+    }
 }

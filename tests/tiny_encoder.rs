@@ -72,7 +72,8 @@ fn config() -> Value {
     })
 }
 
-/// The same small numbers every time; norms near 1.
+/// The same small numbers every time; norms near 1. All but the token table is smaller still, so that a text's vector is
+/// about the mean of its pieces' and unlike texts lie apart.
 pub fn weights() -> HashMap<String, Tensor> {
     let mut shapes: Vec<(String, Vec<usize>)> = vec![
         ("embeddings.word_embeddings.weight".into(), vec![pieces().len(), HIDDEN]),
@@ -95,11 +96,12 @@ pub fn weights() -> HashMap<String, Tensor> {
     }
     let mut seed = 1u32;
     let tensor = |(name, shape): (String, Vec<usize>)| {
+        let spread = if name.contains("word_embeddings") { 1.0 } else { 0.1 };
         let middle = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
         let numbers: Vec<f32> = (0..shape.iter().product())
             .map(|_| {
                 seed = seed.wrapping_mul(1664525).wrapping_add(1013904223);
-                middle + (seed >> 16) as f32 / 65536.0 - 0.5
+                middle + spread * ((seed >> 16) as f32 / 65536.0 - 0.5)
             })
             .collect();
         (name, Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap())
