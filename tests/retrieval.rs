@@ -259,7 +259,8 @@ fn vectors_come_back_as_they_were_stored_and_foreign_ones_are_refused() {
         assert!(back.row(row).iter().zip(original).all(|(a, b)| (a - b).abs() < 0.005), "{row}");
     }
     assert!((back.cosines(&[0.6, -0.8, 0.0])[0] - 1.0).abs() < 0.01);
-    let two = parse(&[entry("one", Category::Troubleshooting, "Why?"), entry("two", Category::Troubleshooting, "How?")]);
+    let two =
+        parse(&[entry("one", Category::Troubleshooting, "Why?"), entry("two", Category::Troubleshooting, "How?")]);
     let error = Vectors::parse(&bytes, two.unwrap().entries()).unwrap_err();
     assert!(matches!(error, VectorsError::Count { found, expected } if found == count && expected == 2 * count));
     for broken in [&bytes[..bytes.len() - 1], b"", b"{}"] {
