@@ -162,6 +162,8 @@ enum Failure {
     Bench(#[from] BenchError),
     #[error(transparent)]
     Retrieval(#[from] RetrievalError),
+    #[error("on the development questions {0}")]
+    Below(String),
     #[error(transparent)]
     Verify(#[from] VerifyError),
 }
@@ -295,7 +297,12 @@ fn print_table(recipe: Option<&Path>) -> Result<(), Failure> {
 }
 
 fn measure() -> Result<(), Failure> {
-    print(&retrieval::run(&folder().join(bundle::STAGE.folder()), Path::new("."))?)
+    let report = retrieval::run(&folder().join(bundle::STAGE.folder()), Path::new("."))?;
+    print(&report.text)?;
+    match report.below.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Below(report.below.join("; "))),
+    }
 }
 
 fn compare(base: Option<&Path>) -> Result<(), Failure> {

@@ -26,6 +26,12 @@ use super::{
     questions::{self, DEVELOPMENT, Kind, Question, QuestionsError, TEST, VALIDATION, Why},
 };
 
+/// What the development questions must give, in per cent: an accepted entry among the first two, real questions refused
+/// at most, off-topic ones refused at least. A bundle below that is not to be shipped.
+const FOUND: f64 = 95.0;
+const REAL_REFUSED: f64 = 2.0;
+const OFF_TOPIC_REFUSED: f64 = 90.0;
+
 /// Worst misses shown for each set.
 const MISSES: usize = 12;
 
@@ -55,6 +61,14 @@ pub enum RetrievalError {
     Questions(#[from] QuestionsError),
 }
 
+/// What was measured.
+pub struct Report {
+    /// The tables.
+    pub text: String,
+    /// Which bars the development questions fall below; none for a bundle that may be shipped.
+    pub below: Vec<String>,
+}
+
 /// What hits are ranked by.
 type Ranking = fn(&Hit) -> f32;
 
@@ -74,11 +88,11 @@ struct Asked {
     on_topic: bool,
 }
 
-/// Measures the bundle in `dir` with the question sets of the repository at `root`. The text of the report.
+/// Measures the bundle in `dir` with the question sets of the repository at `root`.
 ///
 /// # Errors
 /// [`RetrievalError`].
-pub fn run(dir: &Path, root: &Path) -> Result<String, RetrievalError> {
+pub fn run(dir: &Path, root: &Path) -> Result<Report, RetrievalError> {
     let bundle = Bundle::open(dir)?;
     let read = |path: &Path| fs::read(path).map_err(at(path));
     let text = |path: &Path| fs::read_to_string(path).map_err(at(path));
@@ -91,7 +105,7 @@ pub fn run(dir: &Path, root: &Path) -> Result<String, RetrievalError> {
     let load = started.elapsed();
 
     let targets = Targets::parse(&text(&bundle.targets())?)?;
-    let (mut report, mut times) = (String::new(), Vec::new());
+    let (mut report, mut times, mut below) = (String::new(), Vec::new(), Vec::new());
     let mut ask = |question: &Question| -> Result<Asked, RetrievalError> {
         let signals = signals(question, &targets);
         let started = Instant::now();
@@ -110,7 +124,10 @@ pub fn run(dir: &Path, root: &Path) -> Result<String, RetrievalError> {
         let real: Vec<Asked> =
             of(&[Kind::Plain, Kind::Readings]).into_iter().map(&mut ask).collect::<Result<_, _>>()?;
         table(&mut report, name, &real);
-        refusals(&mut report, &real, &of(&[Kind::Refuse]), &mut ask)?;
+        let off_topic = refusals(&mut report, &real, &of(&[Kind::Refuse]), &mut ask)?;
+        if file == DEVELOPMENT {
+            below = bars(&real, &off_topic);
+        }
         misses(&mut report, entries, &real);
     }
     let vectors = Vectors::parse(&read(&bundle.vectors())?, entries)?;
@@ -126,7 +143,7 @@ pub fn run(dir: &Path, root: &Path) -> Result<String, RetrievalError> {
     let line =
         format!("\nload {:.0} ms; a question {median:.1} ms (median), {slow:.1} ms (99 %)\n", milliseconds(load));
     report.push_str(&line);
-    Ok(report)
+    Ok(Report { text: report, below })
 }
 
 /// The signals that the question's readings show.
@@ -190,13 +207,34 @@ impl Asked {
     }
 }
 
-/// How many real questions are refused, and of each kind of those that should be.
+/// The bars that are missed, as sentences.
+fn bars(real: &[Asked], off_topic: &[Asked]) -> Vec<String> {
+    let by = RANKINGS[RANKINGS.len() - 1].1;
+    let share = |count: usize, of: &[Asked]| 100.0 * count as f64 / of.len().max(1) as f64;
+    let found = share(real.iter().filter(|one| one.best(by, 2).is_some()).count(), real);
+    let refused = |asked: &[Asked]| share(asked.iter().filter(|one| !one.on_topic).count(), asked);
+    let (real_refused, off_topic_refused) = (refused(real), refused(off_topic));
+    let mut below = Vec::new();
+    if found < FOUND {
+        below.push(format!("{found:.1} % find an entry among the first two, at least {FOUND} % must"));
+    }
+    if real_refused > REAL_REFUSED {
+        below.push(format!("{real_refused:.1} % of real questions are refused, at most {REAL_REFUSED} % may be"));
+    }
+    if off_topic_refused < OFF_TOPIC_REFUSED {
+        below.push(format!("{off_topic_refused:.1} % off topic are refused, at least {OFF_TOPIC_REFUSED} % must be"));
+    }
+    below
+}
+
+/// How many real questions are refused, and of each kind of those that should be. Gives back what was off topic.
 fn refusals(
     report: &mut String,
     real: &[Asked],
     refuse: &[&Question],
     ask: &mut impl FnMut(&Question) -> Result<Asked, RetrievalError>,
-) -> Result<(), RetrievalError> {
+) -> Result<Vec<Asked>, RetrievalError> {
+    let mut off_topic = Vec::new();
     let refused = |asked: &[Asked]| asked.iter().filter(|one| !one.on_topic).count();
     let _ = writeln!(report, "  refused: {} of {} real questions", refused(real), real.len());
     for (name, why) in [("off topic", Why::OffTopic), ("dangerous", Why::Unsafe), ("unanswerable", Why::Unanswerable)] {
@@ -205,8 +243,11 @@ fn refusals(
         if !asked.is_empty() {
             let _ = writeln!(report, "  refused: {} of {} {name}", refused(&asked), asked.len());
         }
+        if why == Why::OffTopic {
+            off_topic = asked;
+        }
     }
-    Ok(())
+    Ok(off_topic)
 }
 
 /// The misses whose right entry stands lowest, and what was found instead.
