@@ -237,7 +237,10 @@ fn what_has_nothing_to_do_with_the_entries_is_off_topic() {
 
 #[test]
 fn readings_out_of_range_let_a_vague_question_pass() {
-    let vague = ("wilt now crop", [0.2, 0.5, 0.8]);
+    let found = by_meaning("what should I do now?", [0.0, 0.0, 1.0], &["ec_high"]);
+    assert!(found.on_topic && found.hits[0].index == 1, "{found:?}");
+    assert!(!by_meaning("what should I do now?", [0.0, 0.0, 1.0], &[]).on_topic);
+    let vague = ("wilt young crop", [0.2, 0.5, 0.8]);
     let found = by_meaning(vague.0, vague.1, &["ec_high"]);
     assert!(found.on_topic && found.hits[0].index == 1, "{found:?}");
     assert!(!by_meaning(vague.0, vague.1, &[]).on_topic);

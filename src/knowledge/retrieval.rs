@@ -34,6 +34,9 @@ const UNKNOWN_WEIGHT: f32 = 0.5;
 /// How much less is asked of a question without an unknown word when readings are out of range.
 const READINGS_ALLOWANCE: f32 = 0.6;
 
+/// A question of no more content words, all known, asks about the readings when these are out of range.
+const VAGUE: usize = 2;
+
 /// What a question is held against the entries with.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Query<'a> {
@@ -141,8 +144,11 @@ impl Index {
         let unknown = self.words.unknown_share(&words);
         let length = (1.0 + words.len() as f32).ln();
         let topic = best + LENGTH_WEIGHT * length - UNKNOWN_WEIGHT * unknown;
-        let allowance = if !query.signals.is_empty() && unknown == 0.0 { READINGS_ALLOWANCE } else { 0.0 };
-        Found { hits, topic, on_topic: topic >= ON_TOPIC - allowance }
+        let on_topic = match !query.signals.is_empty() && unknown == 0.0 {
+            true => words.len() <= VAGUE || topic >= ON_TOPIC - READINGS_ALLOWANCE,
+            false => topic >= ON_TOPIC,
+        };
+        Found { hits, topic, on_topic }
     }
 
     /// How well each entry matches.
