@@ -185,7 +185,7 @@ fn write_model(
         let mut format = None;
         if name == WORDS {
             values = rows(&values, shape[1], &cut.rows)?;
-            (shape[0], format) = (cut.rows.len(), Some(table.format));
+            (shape[0], format) = (cut.rows.len(), Some(table.embedding));
         } else if name == POSITIONS {
             shape[0] = positions as usize;
             values.truncate(shape[0] * shape[1]);
@@ -226,7 +226,6 @@ fn compare(
         }
         let same = wordpiece::pieces(&kept, text)? == encoding.get_tokens() && ids.len() <= positions as usize;
         let cosine: f32 = encoder.encode(text)?.iter().zip(vector).map(|(ours, theirs)| ours * theirs).sum();
-        // Not finite fails too.
         // NaN is refused too.
         if same && (cosine.is_nan() || cosine < LEAST) {
             return Err(differs(format!("the cosine is {cosine:.4}, at least {LEAST} is needed")));

@@ -88,7 +88,9 @@ pub struct Encoder {
     pub vocabulary: usize,
     /// Most tokens of a text; what is longer is cut off.
     pub positions: u32,
-    /// All matrices, the token table too.
+    /// The token table.
+    pub embedding: BlockFormat,
+    /// All other matrices.
     pub format: BlockFormat,
 }
 

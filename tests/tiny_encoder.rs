@@ -128,7 +128,13 @@ pub fn base(folder: &Path) -> EncoderBase {
 }
 
 pub fn table(vocabulary: usize) -> recipe::Encoder {
-    recipe::Encoder { name: "tiny".into(), vocabulary, positions: 48, format: BlockFormat::Q8_0 }
+    recipe::Encoder {
+        name: "tiny".into(),
+        vocabulary,
+        positions: 48,
+        embedding: BlockFormat::Q8_0,
+        format: BlockFormat::Q8_0,
+    }
 }
 
 /// What is recorded of no encoder.
