@@ -54,6 +54,7 @@ ffn = "q4_0"
 name = "tiny"
 vocabulary = 1000
 positions = 32
+embedding = "q4_0"
 format = "q8_0"
 [bundle]
 name = "test"
