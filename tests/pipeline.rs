@@ -71,7 +71,7 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
         ("[bundle]", "[bundel]", "unknown field `bundel`"),
         ("attention = \"q4_0\"", "", "missing field `attention`"),
         ("name = \"test\"", "name = 3", "invalid type: integer `3`"),
-        ("licences = []", "licences = [", "line 13"),
+        ("licences = []", "licences = [", "line 14"),
     ] {
         let message = recipe(&GOOD.replace(from, to)).unwrap_err();
         assert!(message.contains(expected) && message.contains("recipe.toml"), "{message}");
