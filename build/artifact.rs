@@ -50,7 +50,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Name of its folder, such as `2-quantize`.
+    /// Name of its folder, such as `6-quantize`.
     pub fn folder(&self) -> String {
         format!("{}-{}", self.number, self.name)
     }

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 5, name: "bundle", revision: 2 };
+pub const STAGE: Stage = Stage { number: 10, name: "bundle", revision: 2 };
 
 /// Why there is no bundle.
 #[derive(Debug, thiserror::Error)]

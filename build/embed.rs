@@ -17,7 +17,7 @@ use super::{
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 4, name: "embed", revision: 1 };
+pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 1 };
 
 /// Why there are no vectors.
 #[derive(Debug, thiserror::Error)]

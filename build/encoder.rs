@@ -25,7 +25,7 @@ use super::{
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 3, name: "encoder", revision: 1 };
+pub const STAGE: Stage = Stage { number: 7, name: "encoder", revision: 1 };
 
 /// What model and tokenizer may take in a bundle together, bytes.
 const BUDGET: u64 = 15_000_000;

@@ -3,6 +3,7 @@
 
 pub mod artifact;
 pub mod recipe;
+pub mod split;
 
 pub mod base;
 pub mod fetch;
@@ -18,6 +19,7 @@ pub mod tokenizer_json;
 
 pub mod blocks;
 pub mod checkpoint;
+pub mod dense;
 pub mod metadata;
 pub mod pieces;
 pub mod quantize;

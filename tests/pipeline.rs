@@ -309,7 +309,7 @@ fn assemble(entries: &str) -> Result<TempDir, AssembleError> {
 fn a_bundle_is_assembled_and_opens() {
     let entries = format!("[{}, {}]", entry("one", r#""two""#), entry("two", ""));
     let pipeline = assemble(&entries).unwrap();
-    let bundle = Bundle::open(&pipeline.path().join("5-bundle")).unwrap();
+    let bundle = Bundle::open(&pipeline.path().join("10-bundle")).unwrap();
     assert_eq!(bundle.manifest().provenance.base_model_name, "tiny");
     let knowledge: Vec<tomato_assistant::knowledge::Entry> =
         serde_json::from_slice(&fs::read(bundle.knowledge()).unwrap()).unwrap();
@@ -318,7 +318,7 @@ fn a_bundle_is_assembled_and_opens() {
     // Nothing in it tells when or where it was made.
     let again = assemble(&entries).unwrap();
     for file in ["manifest.json", "model.gguf", "encoder.gguf", "vectors.safetensors"] {
-        let [first, second] = [&pipeline, &again].map(|dir| fs::read(dir.path().join("5-bundle").join(file)).unwrap());
+        let [first, second] = [&pipeline, &again].map(|dir| fs::read(dir.path().join("10-bundle").join(file)).unwrap());
         assert!(first == second, "{file}");
     }
 }

@@ -1,0 +1,145 @@
+//! A checkpoint in memory as f32: what is calibrated, trained and measured on.
+//!
+//! Turns a Hugging Face folder into our network and its tokenizer, and a text into how well the network foretells it.
+//! Does NOT know what the texts are for.
+
+use candle_core::{D, Device, IndexOp, Tensor};
+use candle_nn::ops::log_softmax;
+use std::{fs, path::Path};
+use tokenizers::Tokenizer;
+use tomato_assistant::{
+    engine::vocabulary,
+    model::{
+        config,
+        gemma3::Gemma3,
+        ops::Pass,
+        weights::{Weights, WeightsError},
+    },
+};
+
+use super::{
+    artifact::{ArtifactError, at},
+    checkpoint::{CONFIG, TENSORS, TOKENIZER},
+};
+
+/// Tokens of a text that are read at once, the one that begins it included.
+pub const WINDOW: usize = 512;
+/// Positions whose scores are in memory at once: a full vocabulary takes 1 MB each.
+const SCORED: usize = 64;
+
+/// Why a checkpoint cannot be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum DenseError {
+    /// The disk refuses.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The description of the model, or its tokenizer.
+    #[error("{file} cannot be used: {cause}")]
+    File {
+        /// Its name.
+        file: &'static str,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The weights.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The computation failed.
+    #[error("the model failed: {0}")]
+    Compute(#[from] candle_core::Error),
+}
+
+/// How well a text was foretold.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Loss {
+    /// Tokens foretold.
+    pub tokens: usize,
+    /// Bytes of the text.
+    pub bytes: usize,
+    /// Sum of -ln p of the tokens.
+    pub nats: f64,
+}
+
+impl Loss {
+    /// e to the mean loss of a token. Compares models of one vocabulary only.
+    pub fn perplexity(&self) -> f64 {
+        (self.nats / self.tokens as f64).exp()
+    }
+
+    /// Compares any models.
+    pub fn bits_per_byte(&self) -> f64 {
+        self.nats / self.bytes as f64 / std::f64::consts::LN_2
+    }
+}
+
+/// A model and its tokenizer.
+pub struct Dense {
+    /// f32.
+    pub model: Gemma3,
+    /// Typed control tokens are text to it.
+    pub tokenizer: Tokenizer,
+    begin: u32,
+}
+
+impl Dense {
+    /// Loads the Hugging Face folder `checkpoint`, able to read `positions` tokens.
+    ///
+    /// # Errors
+    /// [`DenseError`].
+    pub fn open(checkpoint: &Path, positions: usize) -> Result<Self, DenseError> {
+        let path = checkpoint.join(CONFIG);
+        let json = fs::read_to_string(&path).map_err(at(&path))?;
+        let config = config::Config::from_json(&json).map_err(|cause| DenseError::File { file: CONFIG, cause })?;
+        let mut tokenizer = vocabulary::load(&checkpoint.join(TOKENIZER))
+            .map_err(|cause| DenseError::File { file: TOKENIZER, cause })?;
+        tokenizer.set_encode_special_tokens(true);
+        let begin = tokenizer
+            .token_to_id("<bos>")
+            .ok_or_else(|| DenseError::File { file: TOKENIZER, cause: "it has no <bos>".into() })?;
+        let weights = Weights::safetensors(&checkpoint.join(TENSORS), &Device::Cpu)?;
+        Ok(Self { model: weights.load(config, positions)?, tokenizer, begin })
+    }
+
+    /// The tokens of `text`, without <bos>.
+    ///
+    /// # Errors
+    /// [`DenseError::File`]: the tokenizer fails.
+    pub fn ids(&self, text: &str) -> Result<Vec<u32>, DenseError> {
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, false)
+            .map_err(|error| DenseError::File { file: TOKENIZER, cause: error.to_string() })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// `text` cut into windows of [`WINDOW`] tokens, each beginning with <bos>.
+    ///
+    /// # Errors
+    /// As [`ids`](Self::ids).
+    pub fn windows(&self, text: &str) -> Result<Vec<Vec<u32>>, DenseError> {
+        let ids = self.ids(text)?;
+        Ok(ids.chunks(WINDOW - 1).map(|part| [&[self.begin], part].concat()).collect())
+    }
+
+    /// How well the model foretells `text`, window by window.
+    ///
+    /// # Errors
+    /// [`DenseError`].
+    pub fn loss(&self, text: &str) -> Result<Loss, DenseError> {
+        let mut loss = Loss { bytes: text.len(), ..Loss::default() };
+        for ids in self.windows(text)? {
+            let count = ids.len() - 1;
+            let hidden =
+                self.model.forward(&Tensor::new(&ids[..count], &Device::Cpu)?.unsqueeze(0)?, Pass::Infer, None)?;
+            let next = Tensor::new(&ids[1..], &Device::Cpu)?;
+            for first in (0..count).step_by(SCORED) {
+                let scored = first..(first + SCORED).min(count);
+                let logits = self.model.logits(&hidden.i((.., scored.clone()))?.contiguous()?)?.squeeze(0)?;
+                let chosen = log_softmax(&logits, D::Minus1)?.gather(&next.i(scored)?.unsqueeze(1)?, 1)?;
+                loss.nats -= f64::from(chosen.sum_all()?.to_scalar::<f32>()?);
+            }
+            loss.tokens += count;
+        }
+        Ok(loss)
+    }
+}
