@@ -213,7 +213,7 @@ fn download_wheels(
     progress: &ProgressBar,
 ) -> Result<Vec<PathBuf>, FetchError> {
     // pip's temporary files, here so that they can be measured; what a killed run left is of no use.
-    let temporary = download.join("tmp");
+    let temporary = download.join("scratch");
     if temporary.exists() {
         fs::remove_dir_all(&temporary).map_err(io_error(&temporary))?;
     }

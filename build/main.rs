@@ -18,6 +18,7 @@ use stages::{
     embed::{self, EmbedError},
     encoder::{self, EncoderError, Made, Reference},
     encoder_base::{self, EncoderBaseError},
+    evaluate::{self, EvaluateError},
     import::{self, ImportError, Imported},
     quantize::{self, QuantizeError},
     quickstart::{self, AskError},
@@ -81,6 +82,15 @@ enum Command {
     },
     /// How often the built bundle finds the right entry, and refuses what it should
     Retrieval,
+    /// What the built bundle answers to the validation and test questions, scored: performance_report.json, report.html
+    Evaluate {
+        /// Which questions
+        #[arg(long, default_value = "all")]
+        set: evaluate::Set,
+        /// Folder of the bundle; the last one made if left out
+        #[arg(long, value_name = "FOLDER")]
+        bundle: Option<PathBuf>,
+    },
     /// Speed and memory of this engine, beside llama.cpp on the same file
     Bench(bench::Options),
     /// One run of it, in a process of its own
@@ -162,6 +172,8 @@ enum Failure {
     Bench(#[from] BenchError),
     #[error(transparent)]
     Retrieval(#[from] RetrievalError),
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
     #[error("on the development questions {0}")]
     Below(String),
     #[error(transparent)]
@@ -181,6 +193,7 @@ fn main() -> ExitCode {
             check_data::run(Path::new("."), verbose, &mut io::stdout()).map_err(Failure::from)
         }
         Command::Retrieval => measure(),
+        Command::Evaluate { set, bundle } => score(set, bundle),
         Command::Bench(options) => bench::run(&options).map_err(Failure::from).and_then(|report| print(&report)),
         Command::BenchOnce(run) => bench::once(&run, &mut io::stdout()).map_err(Failure::from),
         Command::Verify { base } => compare(base.as_deref()),
@@ -303,6 +316,13 @@ fn measure() -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::Below(report.below.join("; "))),
     }
+}
+
+fn score(set: evaluate::Set, bundle: Option<PathBuf>) -> Result<(), Failure> {
+    let bundle = bundle.unwrap_or_else(|| folder().join(bundle::STAGE.folder()));
+    let report = evaluate::run(&bundle, Path::new("."), set, &folder(), &counter("evaluate"))?;
+    print(&report.table())?;
+    print(&format!("{}\n{}\n", folder().join(evaluate::REPORT).display(), folder().join(evaluate::PAGE).display()))
 }
 
 fn compare(base: Option<&Path>) -> Result<(), Failure> {

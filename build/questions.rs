@@ -2,14 +2,16 @@
 //!
 //! Turns a JSON array into typed questions. Does NOT judge them (see `check_data`) and does NOT know who answers them.
 
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 use tomato_assistant::{
-    climate::{Quantity, Stage},
+    climate::{Quantity, Reading, Snapshot, Stage},
     knowledge::Category,
 };
 
@@ -91,6 +93,25 @@ pub struct Question {
     pub entries: Vec<String>,
     /// What a right answer must tell.
     pub facts: Vec<Fact>,
+}
+
+impl Question {
+    /// Its readings, measured at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for (&quantity, &value) in &self.readings {
+            snapshot.set(quantity, Ok(Reading { value, at: SystemTime::now() }));
+        }
+        snapshot
+    }
+}
+
+/// A fact's pattern as it is searched in an answer.
+///
+/// # Errors
+/// What is no regular expression.
+pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).case_insensitive(true).build()
 }
 
 /// Why a question set cannot be used.

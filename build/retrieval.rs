@@ -8,11 +8,11 @@ use std::{
     fmt::Write,
     fs,
     path::Path,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use tomato_assistant::{
     bundle::{Bundle, BundleError},
-    climate::{Period, Reading, Snapshot, Targets, TargetsError, assess},
+    climate::{Period, Targets, TargetsError, assess},
     engine::{EngineError, sentence::SentenceEncoder},
     knowledge::{
         Entry, Knowledge, KnowledgeError,
@@ -148,10 +148,7 @@ pub fn run(dir: &Path, root: &Path) -> Result<Report, RetrievalError> {
 
 /// The signals that the question's readings show.
 fn signals(question: &Question, targets: &Targets) -> Vec<String> {
-    let mut snapshot = Snapshot::default();
-    for (&quantity, &value) in &question.readings {
-        snapshot.set(quantity, Ok(Reading { value, at: SystemTime::UNIX_EPOCH }));
-    }
+    let snapshot = question.snapshot();
     assess(&snapshot, targets, question.stage.unwrap_or_default(), Period::of(&snapshot)).signals()
 }
 

@@ -35,6 +35,7 @@ pub mod show;
 pub mod sources;
 
 pub mod bench;
+pub mod evaluate;
 pub mod retrieval;
 pub mod verify;
 

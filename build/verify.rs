@@ -283,16 +283,7 @@ fn dense(mut model: Gemma3) -> Result<Gemma3, candle_core::Error> {
         model.embedding = Embedding::Dense(dequantize(table)?);
     }
     for layer in &mut model.layers {
-        let matrices = [
-            &mut layer.query,
-            &mut layer.key,
-            &mut layer.value,
-            &mut layer.output,
-            &mut layer.gate,
-            &mut layer.up,
-            &mut layer.down,
-        ];
-        for matrix in matrices {
+        for matrix in layer.matrices() {
             if let Linear::Quantized(weight) = matrix {
                 *matrix = Linear::Dense(dequantize(weight)?);
             }

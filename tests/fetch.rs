@@ -111,7 +111,7 @@ fn goes_on_where_it_was_interrupted() {
     // What a kill while joining or unpacking leaves.
     fs::create_dir_all(place.cache().join("download/unpacked/stale/data")).unwrap();
     fs::write(place.cache().join("download/m.gguf.partial"), "much longer than the whole model could ever be").unwrap();
-    fs::write(place.cache().join("download/tmp/stale"), "").unwrap();
+    fs::write(place.cache().join("download/scratch/stale"), "").unwrap();
     place.behave("VERSION=3.12");
     assert_eq!(fs::read_to_string(place.fetch().unwrap()).unwrap(), "first half, second half");
     assert_eq!(place.downloaded(), "one two ");

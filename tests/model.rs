@@ -174,15 +174,7 @@ fn quantized(mut model: Gemma3, format: Format) -> Gemma3 {
         Arc::new(QMatrix::read(rows, columns, format, &mut bytes.as_slice()).unwrap())
     };
     for layer in &mut model.layers {
-        for linear in [
-            &mut layer.query,
-            &mut layer.key,
-            &mut layer.value,
-            &mut layer.output,
-            &mut layer.gate,
-            &mut layer.up,
-            &mut layer.down,
-        ] {
+        for linear in layer.matrices() {
             let Linear::Dense(weight) = linear.clone() else { panic!("not dense") };
             *linear = Linear::Quantized(convert(&weight));
         }

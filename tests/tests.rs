@@ -17,6 +17,7 @@ mod cross;
 mod dli;
 mod encoder;
 mod engine;
+mod evaluate;
 mod fetch;
 mod firmware;
 mod guard;

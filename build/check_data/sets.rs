@@ -3,10 +3,9 @@
 //! Turns questions into complaints. Does NOT answer them.
 
 use super::{
-    super::questions::{Basis, Kind, Question},
+    super::questions::{Basis, Kind, Question, compile},
     likeness::{Asked, Pair, Vocabulary, closest_between},
 };
-use regex::{Regex, RegexBuilder};
 use std::collections::{HashMap, HashSet};
 use tomato_assistant::knowledge::{Category, Entry};
 
@@ -102,11 +101,6 @@ pub fn facts(questions: &[Question], entries: &[Entry]) -> Vec<String> {
         }
     }
     complaints
-}
-
-/// A fact's pattern as it is searched in an answer.
-pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).case_insensitive(true).build()
 }
 
 /// Questions that stand in another category than the entry that answers them best: no fault, but worth a look.

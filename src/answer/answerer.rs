@@ -107,6 +107,11 @@ impl Answerer {
         Ok(Self { index, encoder, knowledge, targets, stage, engine })
     }
 
+    /// From now on readings are judged by another growth stage.
+    pub fn set_stage(&mut self, stage: Stage) {
+        self.stage = stage;
+    }
+
     /// Answers `question`. `on_text` gets only words that have passed the guard, a sentence at a time, and empty text
     /// in between to ask whether to go on.
     ///

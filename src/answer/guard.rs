@@ -29,7 +29,7 @@ impl Guard {
     /// `references` are the passages in the prompt; `given` is what else numbers may come from (readings, question).
     pub fn new<'a>(references: impl IntoIterator<Item = &'a str> + Clone, given: &'a str) -> Self {
         let texts = references.clone().into_iter().chain([given]);
-        let numbers = texts.flat_map(words).filter(|word| is_number(word)).collect();
+        let numbers = texts.flat_map(numbers).collect();
         let references =
             references.into_iter().map(|text| sentences(text).flat_map(framed_triples).collect()).collect();
         Self { references, numbers, said: HashSet::new() }
@@ -41,8 +41,8 @@ impl Guard {
     /// The first fault found.
     pub fn check(&mut self, sentence: &str) -> Result<(), Fault> {
         let words = words(sentence);
-        if let Some(number) = words.iter().find(|word| is_number(word) && !self.numbers.contains(*word)) {
-            return Err(Fault::Number(number.clone()));
+        if let Some(number) = numbers(sentence).into_iter().find(|number| !self.numbers.contains(number)) {
+            return Err(Fault::Number(number));
         }
         let triples = framed_triples(sentence);
         let in_one =
@@ -92,7 +92,7 @@ fn framed_triples(sentence: &str) -> Vec<[String; 3]> {
     padded.windows(3).map(|three| [three[0].clone(), three[1].clone(), three[2].clone()]).collect()
 }
 
-/// Whether a word holds a digit, as "35", "2.5" and "co2" do.
-fn is_number(word: &str) -> bool {
-    word.contains(char::is_numeric)
+/// The words of `text` that hold a digit, as "35", "2.5" and "co2" do, in their order.
+pub fn numbers(text: &str) -> Vec<String> {
+    words(text).into_iter().filter(|word| word.contains(char::is_numeric)).collect()
 }

@@ -43,6 +43,14 @@ pub struct Layer {
     pub post_mlp_norm: Tensor,
 }
 
+impl Layer {
+    /// All matrices, in the order of the fields.
+    pub fn matrices(&mut self) -> [&mut Linear; 7] {
+        let Layer { query, key, value, output, gate, up, down, .. } = self;
+        [query, key, value, output, gate, up, down]
+    }
+}
+
 /// A Gemma 3 text model with its weights. Immutable; working memory is in [`KvCache`].
 #[derive(Clone, Debug)]
 pub struct Gemma3 {

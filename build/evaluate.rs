@@ -1,0 +1,155 @@
+//! `pipeline evaluate`: the built bundle answers the validation and test questions, as it would in a greenhouse.
+//!
+//! Turns a bundle and question sets into `performance_report.json`, `report.html` and a table. Beside every answer it
+//! scores what showing the best entry as it stands would have told: a model that tells less is not worth its memory.
+//! Does NOT form answers.
+
+pub mod page;
+pub mod report;
+pub mod score;
+
+use indicatif::ProgressBar;
+use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path};
+use tomato_assistant::{
+    answer::{self, AnswerError, Answerer, OpenError},
+    bundle::{Bundle, BundleError},
+    knowledge::{Knowledge, KnowledgeError},
+    text::Lang,
+};
+
+use super::{
+    artifact::{ArtifactError, at},
+    questions::{self, Question, QuestionsError, TEST, VALIDATION},
+};
+use report::{Answered, Report};
+use score::{ScoreError, Scorer};
+
+/// What the report is called.
+pub const REPORT: &str = "performance_report.json";
+/// The same to look at.
+pub const PAGE: &str = "report.html";
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// There is no bundle yet.
+    #[error("{0}. Make it first: pipeline run --until bundle")]
+    Bundle(#[from] BundleError),
+    /// It cannot be answered from.
+    #[error("{}", Lang::En.say(&tomato_assistant::text::Msg::CannotOpen(.0)))]
+    Open(#[from] OpenError),
+    /// Its entries are faulty.
+    #[error(transparent)]
+    Knowledge(#[from] KnowledgeError),
+    /// A question set is faulty.
+    #[error(transparent)]
+    Questions(#[from] QuestionsError),
+    /// A fact of it cannot be looked for.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+    /// A question got no answer.
+    #[error("question {id}: {cause}")]
+    Answer {
+        /// Of the question.
+        id: String,
+        /// Why.
+        cause: AnswerError,
+    },
+    /// The disk refuses, or is full.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+}
+
+/// Which questions are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Set {
+    /// The 15 core questions.
+    Validation,
+    /// The 120 others.
+    Test,
+    /// Both.
+    All,
+}
+
+/// Asks the bundle in `dir` the questions of `set`, of the repository at `root`. Writes the report and its page into
+/// `out`. `bar` counts questions.
+///
+/// # Errors
+/// [`EvaluateError`].
+pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> Result<Report, EvaluateError> {
+    let bundle = Bundle::open(dir)?;
+    let mut asked = Vec::new();
+    for (name, file, wanted) in [("validation", VALIDATION, set != Set::Test), ("test", TEST, set != Set::Validation)] {
+        if wanted {
+            asked.extend(questions::load(&root.join(file))?.into_iter().map(|question| (name, question)));
+        }
+    }
+    let path = bundle.knowledge();
+    let knowledge = Knowledge::parse(&fs::read_to_string(&path).map_err(at(&path))?)?;
+    let entries: BTreeMap<&str, &str> =
+        knowledge.entries().iter().map(|entry| (entry.id.as_str(), entry.output.as_str())).collect();
+    let mut answerer = Answerer::open(&bundle, Default::default())?;
+    bar.set_length(asked.len() as u64);
+    let mut answers = Vec::with_capacity(asked.len());
+    for (set, question) in &asked {
+        answerer.set_stage(question.stage.unwrap_or_default());
+        let answer = answerer
+            .answer(&ask(question), &mut |_| ControlFlow::Continue(()))
+            .map_err(|cause| EvaluateError::Answer { id: question.id.clone(), cause })?;
+        answers.push(judge(set, question, &answer, &entries)?);
+        bar.inc(1);
+    }
+    bar.finish();
+    let files = bundle.manifest().files.iter().map(|file| (file.name.clone(), file.bytes)).collect();
+    let report = Report::new(&bundle.manifest().name, files, answers);
+    let json = serde_json::to_vec_pretty(&report).expect("strings and numbers always serialize");
+    for (name, bytes) in [(REPORT, json), (PAGE, page::html(&report).into_bytes())] {
+        let path = out.join(name);
+        fs::write(&path, bytes).map_err(at(&path))?;
+    }
+    Ok(report)
+}
+
+/// What a grower with these readings would send.
+fn ask(question: &Question) -> answer::Question {
+    answer::Question { text: question.question.clone(), snapshot: question.snapshot(), ..answer::Question::default() }
+}
+
+/// Scores what was shown, and what the best entry alone would have told.
+fn judge(
+    set: &str,
+    question: &Question,
+    answer: &answer::Answer,
+    entries: &BTreeMap<&str, &str>,
+) -> Result<Answered, ScoreError> {
+    let cited: Vec<&str> =
+        answer.references.iter().filter_map(|reference| entries.get(reference.id.as_str()).copied()).collect();
+    let note = answer.readings_note.as_str();
+    let scorer = Scorer::new(question)?;
+    let given = [cited.as_slice(), &[note, question.question.as_str()]].concat();
+    let alone = match answer.declined {
+        true => answer.text.as_str(),
+        false => cited.first().copied().unwrap_or_default(),
+    };
+    Ok(Answered {
+        id: question.id.clone(),
+        set: set.into(),
+        kind: question.kind,
+        why: question.why,
+        category: question.category,
+        question: question.question.clone(),
+        text: answer.text.clone(),
+        readings_note: note.into(),
+        references: answer.references.iter().map(|reference| reference.id.clone()).collect(),
+        declined: answer.declined,
+        fallback: answer.fallback,
+        missing: scorer.missing(&[note, &answer.text].join(" ")),
+        score: scorer.score(note, &answer.text, &given),
+        entry_alone: scorer.score(note, alone, &given),
+        first_word_s: answer.stats.time_to_first_token.as_secs_f64(),
+        total_s: answer.stats.total.as_secs_f64(),
+        tokens: answer.stats.tokens,
+        rss_mib: answer.stats.memory.rss_mib,
+        peak_mib: answer.stats.memory.peak_mib,
+    })
+}
