@@ -14,7 +14,7 @@ pub struct Config {
     /// Width of the residual stream.
     pub hidden_size: u32,
     /// Width of the feed-forward part.
-    pub intermediate_size: u32,
+    pub intermediate_size: Widths,
     /// Number of layers.
     pub num_hidden_layers: u32,
     /// Query heads.
@@ -60,6 +60,26 @@ pub struct Config {
     /// Filler.
     #[serde(default)]
     pub pad_token_id: u32,
+}
+
+/// transformers writes one width for all layers; where layers are pruned to different ones, there is one for each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Widths {
+    /// The same in all layers.
+    All(u32),
+    /// From the first layer to the last.
+    Each(Vec<u32>),
+}
+
+impl Widths {
+    /// That of `layer`, which the model has.
+    pub fn of(&self, layer: usize) -> u32 {
+        match self {
+            Widths::All(width) => *width,
+            Widths::Each(widths) => widths[layer],
+        }
+    }
 }
 
 /// What a layer attends to.
@@ -139,7 +159,6 @@ impl Config {
     pub fn check(&self) -> Result<(), ImportError> {
         let sizes = [
             ("hidden_size", self.hidden_size, 1 << 16),
-            ("intermediate_size", self.intermediate_size, 1 << 20),
             ("num_hidden_layers", self.num_hidden_layers, 1 << 10),
             ("num_attention_heads", self.num_attention_heads, 1 << 10),
             ("num_key_value_heads", self.num_key_value_heads, 1 << 10),
@@ -153,6 +172,19 @@ impl Config {
             if value == 0 || value > limit {
                 return Err(ImportError::Unsupported(format!("{name} is {value}")));
             }
+        }
+        let widths = match &self.intermediate_size {
+            Widths::All(width) => std::slice::from_ref(width),
+            Widths::Each(widths) if widths.len() == self.num_hidden_layers as usize => widths,
+            Widths::Each(widths) => {
+                let (count, layers) = (widths.len(), self.num_hidden_layers);
+                return Err(ImportError::Unsupported(format!(
+                    "intermediate_size has {count} entries, {layers} layers"
+                )));
+            }
+        };
+        if let Some(width) = widths.iter().find(|width| **width == 0 || **width > 1 << 20) {
+            return Err(ImportError::Unsupported(format!("intermediate_size is {width}")));
         }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let (heads, groups) = (self.num_attention_heads, self.num_key_value_heads);
@@ -171,12 +203,13 @@ impl Config {
 
     /// All tensors of this model: Hugging Face name and shape (rows, columns), in file order.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let (hidden, wide) = (self.hidden_size as usize, self.intermediate_size as usize);
+        let hidden = self.hidden_size as usize;
         let head = self.head_dim as usize;
         let queries = self.num_attention_heads as usize * head;
         let keys = self.num_key_value_heads as usize * head;
         let mut tensors = vec![("model.embed_tokens.weight".to_string(), vec![self.vocab_size as usize, hidden])];
         for layer in 0..self.num_hidden_layers {
+            let wide = self.intermediate_size.of(layer as usize) as usize;
             for (part, shape) in [
                 ("input_layernorm", vec![hidden]),
                 ("self_attn.q_proj", vec![queries, hidden]),

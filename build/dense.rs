@@ -126,8 +126,16 @@ impl Dense {
     /// # Errors
     /// [`DenseError`].
     pub fn loss(&self, text: &str) -> Result<Loss, DenseError> {
-        let mut loss = Loss { bytes: text.len(), ..Loss::default() };
-        for ids in self.windows(text)? {
+        Ok(Loss { bytes: text.len(), ..self.foretell(&self.windows(text)?)? })
+    }
+
+    /// How well the model foretells the tokens of `windows` after the first of each; of how many bytes is not known.
+    ///
+    /// # Errors
+    /// [`DenseError::Compute`].
+    pub fn foretell(&self, windows: &[Vec<u32>]) -> Result<Loss, DenseError> {
+        let mut loss = Loss::default();
+        for ids in windows {
             let count = ids.len() - 1;
             let hidden =
                 self.model.forward(&Tensor::new(&ids[..count], &Device::Cpu)?.unsqueeze(0)?, Pass::Infer, None)?;

@@ -4,7 +4,7 @@
 //! Does NOT trust the file: every tensor is held against the file's length before a byte of it is read.
 
 use super::{
-    config_json::{Config, TokenIds, layer_types},
+    config_json::{Config, TokenIds, Widths, layer_types},
     import::{HEAD, ImportError, Layout},
     tokenizer_json::Vocabulary,
 };
@@ -187,7 +187,7 @@ fn read_config(content: &Content, path: &Path) -> Result<Config, ImportError> {
     let pattern = optional("gemma3.attention.sliding_window_pattern", 6)?;
     let mut config = Config {
         hidden_size: number("gemma3.embedding_length")?,
-        intermediate_size: number("gemma3.feed_forward_length")?,
+        intermediate_size: Widths::All(number("gemma3.feed_forward_length")?),
         num_hidden_layers: layers,
         num_attention_heads: number("gemma3.attention.head_count")?,
         num_key_value_heads: number("gemma3.attention.head_count_kv")?,

@@ -15,6 +15,7 @@ use stages::{
     bundle::{self, AssembleError, Parts},
     check_data::{self, CheckError},
     checkpoint::TENSORS,
+    compare::{self, CompareError},
     embed::{self, EmbedError},
     encoder::{self, EncoderError, Made, Reference},
     encoder_base::{self, EncoderBaseError},
@@ -91,6 +92,8 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         bundle: Option<PathBuf>,
     },
+    /// What narrower feed-forward layers cost: the project document's recipe beside ours
+    Compare,
     /// Speed and memory of this engine, beside llama.cpp on the same file
     Bench(bench::Options),
     /// One run of it, in a process of its own
@@ -174,6 +177,8 @@ enum Failure {
     Retrieval(#[from] RetrievalError),
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     #[error("on the development questions {0}")]
     Below(String),
     #[error(transparent)]
@@ -194,9 +199,13 @@ fn main() -> ExitCode {
         }
         Command::Retrieval => measure(),
         Command::Evaluate { set, bundle } => score(set, bundle),
+        Command::Compare => {
+            let checkpoint = folder().join(import::STAGE.folder());
+            compare::run(&checkpoint, Path::new("."), &mut io::stdout(), &counter("compare")).map_err(Failure::from)
+        }
         Command::Bench(options) => bench::run(&options).map_err(Failure::from).and_then(|report| print(&report)),
         Command::BenchOnce(run) => bench::once(&run, &mut io::stdout()).map_err(Failure::from),
-        Command::Verify { base } => compare(base.as_deref()),
+        Command::Verify { base } => verify_model(base.as_deref()),
     };
     if let Err(failure) = &result {
         log::error!("{failure}");
@@ -325,7 +334,7 @@ fn score(set: evaluate::Set, bundle: Option<PathBuf>) -> Result<(), Failure> {
     print(&format!("{}\n{}\n", folder().join(evaluate::REPORT).display(), folder().join(evaluate::PAGE).display()))
 }
 
-fn compare(base: Option<&Path>) -> Result<(), Failure> {
+fn verify_model(base: Option<&Path>) -> Result<(), Failure> {
     let progress = bar("fetch");
     let base = base::locate(base, &progress)?;
     progress.finish_and_clear();

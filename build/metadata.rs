@@ -6,7 +6,7 @@ use candle_core::quantized::gguf_file::Value;
 use std::path::Path;
 
 use super::{
-    config_json::{Config, LayerType, TokenIds},
+    config_json::{Config, LayerType, TokenIds, Widths},
     import::ImportError,
     pieces::Pieces,
     recipe::BlockFormat,
@@ -24,6 +24,11 @@ pub fn gguf(config: &Config, body: BlockFormat, folder: &Path) -> Result<Vec<(St
     }
     let text = |value: &str| Value::String(value.into());
     let sliding = config.layer_types.iter().map(|kind| Value::Bool(*kind == LayerType::SlidingAttention)).collect();
+    // llama.cpp takes one width for all layers: a model pruned to different ones opens here only.
+    let widths = match &config.intermediate_size {
+        Widths::All(width) => Value::U32(*width),
+        Widths::Each(widths) => Value::Array(widths.iter().map(|width| Value::U32(*width)).collect()),
+    };
     // A GGUF file names one stop token; instruction-tuned models list several, the first ends a text.
     let eos = match &config.eos_token_id {
         TokenIds::One(id) => *id,
@@ -43,7 +48,7 @@ pub fn gguf(config: &Config, body: BlockFormat, folder: &Path) -> Result<Vec<(St
         ("gemma3.context_length", Value::U32(config.max_position_embeddings)),
         ("gemma3.embedding_length", Value::U32(config.hidden_size)),
         ("gemma3.block_count", Value::U32(config.num_hidden_layers)),
-        ("gemma3.feed_forward_length", Value::U32(config.intermediate_size)),
+        ("gemma3.feed_forward_length", widths),
         ("gemma3.attention.head_count", Value::U32(config.num_attention_heads)),
         ("gemma3.attention.head_count_kv", Value::U32(config.num_key_value_heads)),
         ("gemma3.attention.key_length", Value::U32(config.head_dim)),

@@ -20,6 +20,7 @@ pub mod tokenizer_json;
 pub mod blocks;
 pub mod checkpoint;
 pub mod dense;
+pub mod ffn;
 pub mod metadata;
 pub mod pieces;
 pub mod quantize;
@@ -35,6 +36,7 @@ pub mod show;
 pub mod sources;
 
 pub mod bench;
+pub mod compare;
 pub mod evaluate;
 pub mod retrieval;
 pub mod verify;

@@ -3,7 +3,7 @@
 use crate::{
     stages::{
         artifact::Artifacts,
-        config_json::{Config, TokenIds, layer_types},
+        config_json::{Config, TokenIds, Widths, layer_types},
         gguf_base::GgufBase,
         import::{self, Base, ImportError},
         size, tokenizer_json,
@@ -302,7 +302,7 @@ fn a_broken_vocabulary_is_refused() {
 fn sizes_agree_with_the_published_ones() {
     let gemma_1b = Config {
         hidden_size: 1152,
-        intermediate_size: 6912,
+        intermediate_size: Widths::All(6912),
         num_hidden_layers: 26,
         num_attention_heads: 4,
         head_dim: 256,
@@ -311,6 +311,7 @@ fn sizes_agree_with_the_published_ones() {
     };
     assert_eq!(size::parameters(&gemma_1b), 999_885_952);
     assert_eq!(format!("{:.2}", size::mebibytes_f32(&gemma_1b)), "3814.26");
-    let gemma_270m = Config { hidden_size: 640, intermediate_size: 2048, num_hidden_layers: 18, ..gemma_1b };
+    let gemma_270m =
+        Config { hidden_size: 640, intermediate_size: Widths::All(2048), num_hidden_layers: 18, ..gemma_1b };
     assert_eq!(size::parameters(&gemma_270m), 268_098_176);
 }

@@ -19,6 +19,7 @@ mod encoder;
 mod engine;
 mod evaluate;
 mod fetch;
+mod ffn;
 mod firmware;
 mod guard;
 mod import;

@@ -1,7 +1,7 @@
 //! The tiny Gemma 3 that the import tests start from, as a GGUF and as a Hugging Face folder, whole or spoilt.
 
 use crate::stages::{
-    config_json::{Config, TokenIds, layer_types},
+    config_json::{Config, TokenIds, Widths, layer_types},
     import::{self, Base, ImportError, Imported},
 };
 use candle_core::{
@@ -21,7 +21,7 @@ use tomato_assistant::model::weights::ggml_name;
 pub fn config() -> Config {
     Config {
         hidden_size: 32,
-        intermediate_size: 64,
+        intermediate_size: Widths::All(64),
         num_hidden_layers: 2,
         num_attention_heads: 2,
         num_key_value_heads: 1,
@@ -78,7 +78,7 @@ pub fn metadata() -> Vec<(String, Value)> {
         ("general.architecture", Value::String("gemma3".into())),
         ("general.alignment", Value::U32(32)),
         ("gemma3.embedding_length", Value::U32(config.hidden_size)),
-        ("gemma3.feed_forward_length", Value::U32(config.intermediate_size)),
+        ("gemma3.feed_forward_length", Value::U32(config.intermediate_size.of(0))),
         ("gemma3.block_count", Value::U32(config.num_hidden_layers)),
         ("gemma3.attention.head_count", Value::U32(config.num_attention_heads)),
         ("gemma3.attention.head_count_kv", Value::U32(config.num_key_value_heads)),

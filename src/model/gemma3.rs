@@ -99,7 +99,22 @@ impl Gemma3 {
     ///
     /// # Errors
     /// An id outside the vocabulary, more positions than the model was made for.
-    pub fn forward(&self, ids: &Tensor, pass: Pass, mut cache: Option<&mut KvCache>) -> Result<Tensor> {
+    pub fn forward(&self, ids: &Tensor, pass: Pass, cache: Option<&mut KvCache>) -> Result<Tensor> {
+        self.forward_observed(ids, pass, cache, &mut |_, _| Ok(()))
+    }
+
+    /// The same; `observe` gets the index of each layer and what its FFN's neurons do (batch, tokens, width), before
+    /// the down matrix.
+    ///
+    /// # Errors
+    /// Those of [`forward`](Self::forward) and of `observe`.
+    pub fn forward_observed(
+        &self,
+        ids: &Tensor,
+        pass: Pass,
+        mut cache: Option<&mut KvCache>,
+        observe: &mut dyn FnMut(usize, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
         let tokens = ids.dim(1)?;
         let position = cache.as_ref().map_or(0, |cache| cache.position());
         let mut x = (self.embedding.rows(ids)? * (self.config.hidden as f64).sqrt())?;
@@ -110,7 +125,9 @@ impl Gemma3 {
             x = (x + rms_norm(&h, &layer.post_attention_norm, self.config.norm_epsilon, pass)?)?;
             let h = rms_norm(&x, &layer.mlp_norm, self.config.norm_epsilon, pass)?;
             // candle's `gelu` is the tanh approximation, as Gemma's "gelu_pytorch_tanh".
-            let h = layer.down.forward(&(layer.gate.forward(&h)?.gelu()? * layer.up.forward(&h)?)?)?;
+            let neurons = (layer.gate.forward(&h)?.gelu()? * layer.up.forward(&h)?)?;
+            observe(index, &neurons)?;
+            let h = layer.down.forward(&neurons)?;
             x = (x + rms_norm(&h, &layer.post_mlp_norm, self.config.norm_epsilon, pass)?)?;
         }
         if let Some(cache) = cache {
