@@ -8,7 +8,7 @@ pub mod likeness;
 pub mod sets;
 pub mod wording;
 
-use super::questions::{self, Kind, Question, QuestionsError};
+use super::questions::{self, Kind, Narrow, Question, QuestionsError};
 use likeness::{Pair, Vocabulary, closest_entries, closest_within};
 use sets::Split;
 use std::{
@@ -59,6 +59,8 @@ pub struct Data {
     pub test: Vec<Question>,
     /// Questions for tuning.
     pub development: Vec<Question>,
+    /// Questions about details of the entries, to learn from.
+    pub narrow: Vec<Narrow>,
     /// Text of data/README.md.
     pub readme: String,
 }
@@ -78,6 +80,7 @@ impl Data {
             validation: questions::load(&root.join(questions::VALIDATION))?,
             test: questions::load(&root.join(questions::TEST))?,
             development: questions::load(&root.join(questions::DEVELOPMENT))?,
+            narrow: questions::load(&root.join(questions::NARROW))?,
             readme: text(README)?,
         })
     }
@@ -119,9 +122,9 @@ pub fn run(root: &Path, verbose: bool, out: &mut dyn Write) -> Result<(), CheckE
 
 /// All checks. `verbose` makes the lists of the report longer; it changes no judgement.
 pub fn check(data: &Data, verbose: bool) -> Report {
-    let Data { entries, validation, test, development, readme } = data;
+    let Data { entries, validation, test, development, narrow, readme } = data;
     let most = if verbose { 40 } else { 10 };
-    let split = Split::new(&[validation, test], development, entries);
+    let split = Split::new(&[validation, test], development, narrow, entries);
     let mut pairs = closest_entries(entries);
     let errors = [
         entries::counts(entries),
@@ -142,6 +145,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         sets::forms(development, false, entries),
         sets::facts(validation, entries),
         sets::facts(test, entries),
+        sets::narrow(narrow, entries),
         split.leakage(),
     ];
     pairs.truncate(most);
@@ -155,6 +159,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     );
     let paraphrases: usize = entries.iter().map(|entry| entry.paraphrases.len()).sum();
     counts.push(format!("{paraphrases:>5}  paraphrases of them"));
+    counts.push(format!("{:>5}  narrow questions about them", narrow.len()));
     counts.push("\nquestions     plain  readings  refuse".into());
     counts.extend(data.sets().map(|(name, set)| {
         let [plain, readings, refuse] = [Kind::Plain, Kind::Readings, Kind::Refuse].map(|kind| sets::count(set, kind));

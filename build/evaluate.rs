@@ -81,7 +81,7 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
     let mut asked = Vec::new();
     for (name, file, wanted) in [("validation", VALIDATION, set != Set::Test), ("test", TEST, set != Set::Validation)] {
         if wanted {
-            asked.extend(questions::load(&root.join(file))?.into_iter().map(|question| (name, question)));
+            asked.extend(questions::load::<Question>(&root.join(file))?.into_iter().map(|question| (name, question)));
         }
     }
     let path = bundle.knowledge();

@@ -3,7 +3,7 @@
 //! Turns a JSON array into typed questions. Does NOT judge them (see `check_data`) and does NOT know who answers them.
 
 use regex::{Regex, RegexBuilder};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -21,6 +21,9 @@ pub const VALIDATION: &str = "data/validation_questions.json";
 pub const TEST: &str = "data/test_questions.json";
 /// Questions for tuning: entries and refusals, no facts.
 pub const DEVELOPMENT: &str = "data/development_questions.json";
+
+/// Questions that one or two sentences of an entry answer.
+pub const NARROW: &str = "data/narrow_questions.json";
 
 /// What decides the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,11 +138,23 @@ pub enum QuestionsError {
     },
 }
 
-/// Reads the question set in `path`.
+/// A question about a detail of one entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Narrow {
+    /// Id of the entry.
+    pub entry: String,
+    /// In the grower's words, typing errors and all.
+    pub question: String,
+    /// The one or two sentences of the entry's answer that answer it, word for word.
+    pub answer: Vec<String>,
+}
+
+/// Reads the question set in `path`: [`Question`]s or [`Narrow`] ones.
 ///
 /// # Errors
 /// [`QuestionsError`], with the path and what to mend in it.
-pub fn load(path: &Path) -> Result<Vec<Question>, QuestionsError> {
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, QuestionsError> {
     let text = fs::read_to_string(path).map_err(|source| QuestionsError::Io { path: path.into(), source })?;
     serde_json::from_str(&text).map_err(|source| QuestionsError::Format { path: path.into(), source })
 }

@@ -119,7 +119,7 @@ pub fn run(dir: &Path, root: &Path) -> Result<Report, RetrievalError> {
     };
 
     for (name, file) in [("development", DEVELOPMENT), ("validation", VALIDATION), ("test", TEST)] {
-        let set = questions::load(&root.join(file))?;
+        let set: Vec<Question> = questions::load(&root.join(file))?;
         let of = |kinds: &[Kind]| set.iter().filter(|q| kinds.contains(&q.kind)).collect::<Vec<_>>();
         let real: Vec<Asked> =
             of(&[Kind::Plain, Kind::Readings]).into_iter().map(&mut ask).collect::<Result<_, _>>()?;

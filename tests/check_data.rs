@@ -7,7 +7,7 @@ use crate::stages::{
         sets::{self, Split},
         wording,
     },
-    questions::{self, Basis, Question, QuestionsError},
+    questions::{self, Basis, Narrow, Question, QuestionsError},
 };
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -84,7 +84,7 @@ fn files_that_are_missing_or_misspelt_are_named() {
     let path = dir.path().join("questions.json");
     let load = |text: &str| {
         fs::write(&path, text).unwrap();
-        questions::load(&path)
+        questions::load::<Question>(&path)
     };
     let good = r#"[{"id": "t", "category": null, "question": "q", "kind": "refuse", "why": "off_topic", "entries": [], "facts": []}]"#;
     assert_eq!(load(good).unwrap()[0].readings.len(), 0);
@@ -333,7 +333,7 @@ fn questions_that_leaked_are_found() {
     let leaks = |test: &str, tuning: &str| {
         let secret = [question(json!({ "question": test }))];
         let tuning = [question(json!({"id": "d-001", "question": tuning}))];
-        Split::new(&[&secret], &tuning, std::slice::from_ref(&known)).leakage().len()
+        Split::new(&[&secret], &tuning, &[], std::slice::from_ref(&known)).leakage().len()
     };
     assert_eq!(leaks("Why is it black?", "who won the football?"), 0);
     // Other order and signs; one word of six more; a whole wording inside a longer question; both ways.
@@ -350,7 +350,7 @@ fn questions_that_leaked_are_found() {
     assert_eq!(leaks("what now", "what now my friend, what is it that I should do"), 0);
     // Between the secret sets themselves.
     let (one, two) = ([question(json!({}))], [question(json!({"id": "v-01"}))]);
-    assert_eq!(Split::new(&[&one, &two], &[], &[]).leakage().len(), 1);
+    assert_eq!(Split::new(&[&one, &two], &[], &[], &[]).leakage().len(), 1);
 }
 
 #[test]
@@ -358,4 +358,40 @@ fn a_question_in_another_category_than_its_entry_is_worth_a_look() {
     let a = [entry("a", json!({}))];
     assert!(sets::elsewhere(&[question(json!({}))], &a).is_empty());
     assert_eq!(sets::elsewhere(&[question(json!({"category": "nutrition_growth"}))], &a).len(), 1);
+}
+
+#[test]
+fn narrow_questions_are_answered_by_their_entry() {
+    let entries = answering(&["Water at dawn. Vent at noon."]);
+    let id = entries[0].id.clone();
+    let narrow = |question: &str, answer: &[&str]| Narrow {
+        entry: id.clone(),
+        question: question.into(),
+        answer: answer.iter().map(|sentence| sentence.to_string()).collect(),
+    };
+    let good = [
+        narrow("when to water", &["Water at dawn."]),
+        narrow("when to vent", &["Vent at noon."]),
+        narrow("what first", &["Water at dawn.", "Vent at noon."]),
+        narrow("and at noon?", &["Vent at noon."]),
+    ];
+    assert!(sets::narrow(&good, &entries).is_empty());
+    assert_eq!(sets::narrow(&good[1..], &entries), [format!("{id}: fewer than 4 narrow questions")]);
+    let bad = |one: Narrow| sets::narrow(&[&good[..], &[one]].concat(), &entries).concat();
+    assert!(bad(narrow("When to WATER", &["Water at dawn."])).contains("twice"));
+    assert!(bad(narrow("when?", &["Water at dusk."])).contains("does not say \"Water at dusk.\""));
+    assert!(bad(narrow("when?", &[])).contains("0 sentences"));
+    assert!(bad(Narrow { entry: "x".into(), ..narrow("when?", &["Vent at noon."]) }).contains("no entry x"));
+}
+
+#[test]
+fn narrow_questions_leak_too() {
+    let secret = [question(json!({"question": "which brush for pollinating by hand in winter"}))];
+    let narrow = [Narrow {
+        entry: "x".into(),
+        question: "Which brush for pollinating by hand in winter?".into(),
+        answer: vec!["A soft one.".into()],
+    }];
+    assert_eq!(Split::new(&[&secret], &[], &narrow, &[]).leakage().len(), 1);
+    assert!(Split::new(&[&secret], &[], &[], &[]).leakage().is_empty());
 }

@@ -3,7 +3,7 @@
 //! Turns questions into complaints. Does NOT answer them.
 
 use super::{
-    super::questions::{Basis, Kind, Question, compile},
+    super::questions::{Basis, Kind, Narrow, Question, compile},
     likeness::{Asked, Pair, Vocabulary, closest_between},
 };
 use std::collections::{HashMap, HashSet};
@@ -103,6 +103,38 @@ pub fn facts(questions: &[Question], entries: &[Entry]) -> Vec<String> {
     complaints
 }
 
+/// Narrow questions for each entry, at least.
+const NARROW: usize = 4;
+
+/// Each entry has its narrow questions, each asked once and answered by sentences that the entry says so.
+pub fn narrow(questions: &[Narrow], entries: &[Entry]) -> Vec<String> {
+    let mut left: HashMap<&str, (usize, &str)> =
+        entries.iter().map(|entry| (entry.id.as_str(), (NARROW, entry.output.as_str()))).collect();
+    let mut complaints = Vec::new();
+    let mut seen = HashSet::new();
+    for Narrow { entry, question, answer } in questions {
+        let Some((missing, output)) = left.get_mut(entry.as_str()) else {
+            complaints.push(format!("narrow question {question:?}: there is no entry {entry}"));
+            continue;
+        };
+        *missing = missing.saturating_sub(1);
+        let foreign = answer.iter().find(|sentence| sentence.is_empty() || !output.contains(sentence.as_str()));
+        let rules = [
+            (
+                !question.trim().is_empty() && seen.insert(question.to_lowercase()),
+                "asks nothing, or is there twice".into(),
+            ),
+            ((1..=2).contains(&answer.len()), format!("{} sentences answer it, must be one or two", answer.len())),
+            (foreign.is_none(), format!("{entry} does not say {:?}", foreign.map_or("", String::as_str))),
+        ];
+        let broken = rules.into_iter().filter(|(holds, _)| !holds);
+        complaints.extend(broken.map(|(_, fault)| format!("narrow question {question:?}: {fault}")));
+    }
+    let short = entries.iter().filter(|entry| left[entry.id.as_str()].0 > 0);
+    complaints.extend(short.map(|entry| format!("{}: fewer than {NARROW} narrow questions", entry.id)));
+    complaints
+}
+
 /// Questions that stand in another category than the entry that answers them best: no fault, but worth a look.
 pub fn elsewhere(questions: &[Question], entries: &[Entry]) -> Vec<String> {
     let categories: HashMap<&str, Category> = entries.iter().map(|entry| (entry.id.as_str(), entry.category)).collect();
@@ -125,12 +157,13 @@ pub struct Split<'a> {
 }
 
 impl<'a> Split<'a> {
-    /// The `secret` sets against `tuning` and `entries`.
-    pub fn new(secret: &[&'a [Question]], tuning: &'a [Question], entries: &'a [Entry]) -> Self {
+    /// The `secret` sets against `tuning`, `narrow` and `entries`.
+    pub fn new(secret: &[&'a [Question]], tuning: &'a [Question], narrow: &'a [Narrow], entries: &'a [Entry]) -> Self {
         let mut vocabulary = Vocabulary::default();
         let mut ask = |question: &'a Question| vocabulary.asked(&question.id, &question.question);
         let secret = secret.iter().copied().flatten().map(&mut ask).collect();
         let mut known: Vec<_> = tuning.iter().map(&mut ask).collect();
+        known.extend(narrow.iter().map(|narrow| vocabulary.asked(&narrow.entry, &narrow.question)));
         known.extend(vocabulary.known(entries));
         Self { secret, known }
     }
