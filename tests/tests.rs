@@ -25,6 +25,7 @@ mod kernels;
 mod model;
 mod pipeline;
 mod program;
+mod projection;
 mod prompt;
 mod retrieval;
 mod sensors;
