@@ -66,12 +66,12 @@ fn contrast(texts: &Tensor, rows: &[(usize, usize)], matrix: &Tensor, sharpness:
     let moved = moved.broadcast_div(&moved.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?)?;
     // At most e^20 or so: no need to take the largest off before.
     let shares = (moved.matmul(&moved.t()?)? * sharpness)?.exp()?;
-    let pairs = |wanted: &dyn Fn(&(usize, usize), &(usize, usize)) -> bool| {
-        let mask: Vec<f32> =
-            rows.iter().flat_map(|a| rows.iter().map(|b| if wanted(a, b) { 1.0 } else { 0.0 })).collect();
+    let pairs = |own: bool| {
+        let counts = |a: &(usize, usize), b: &(usize, usize)| a != b && (!own || a.0 == b.0);
+        let mask: Vec<f32> = rows.iter().flat_map(|a| rows.iter().map(move |b| f32::from(counts(a, b)))).collect();
         Tensor::from_vec(mask, (rows.len(), rows.len()), texts.device())
     };
-    let (others, own) = (pairs(&|a, b| a != b)?, pairs(&|a, b| a != b && a.0 == b.0)?);
+    let (others, own) = (pairs(false)?, pairs(true)?);
     let (others, own) = ((&shares * others)?.sum(D::Minus1)?, (&shares * own)?.sum(D::Minus1)?);
     (others.log()? - own.log()?)?.mean_all()
 }
