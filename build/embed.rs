@@ -1,4 +1,5 @@
-//! Stage `embed`: curated entries and sentence encoder -> `vectors.safetensors`, one vector for each text of an entry.
+//! Stage `embed`: curated entries and sentence encoder -> `vectors.safetensors`, one projected vector for each text of an
+//! entry, and `raw.safetensors`, the same before the projection, which stays here.
 //!
 //! Which texts, and how vectors are stored, is the appliance's own code. Does NOT know how vectors are searched.
 
@@ -8,16 +9,23 @@ use std::{fs, path::Path};
 use tomato_assistant::{
     bundle::{ENCODER, ENCODER_TOKENIZER, VECTORS},
     engine::{EngineError, sentence::SentenceEncoder},
-    knowledge::vectors::{Vectors, VectorsError, texts},
+    knowledge::{
+        projection::Projection,
+        vectors::{Vectors, VectorsError, texts},
+    },
 };
 
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
+    projection, recipe,
     sources::{ENTRIES, Sources, SourcesError},
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 1 };
+pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 2 };
+
+/// The vectors as the encoder gives them, for measuring what the projection is worth.
+pub const RAW: &str = "raw.safetensors";
 
 /// Why there are no vectors.
 #[derive(Debug, thiserror::Error)]
@@ -31,23 +39,32 @@ pub enum EmbedError {
     /// The disk refuses, or is full.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// The projection cannot be learnt.
+    #[error("the vectors' projection: {0}")]
+    Projection(#[from] candle_core::Error),
     /// What was written cannot be read.
     #[error(transparent)]
     Unusable(#[from] VectorsError),
 }
 
 /// What this stage's folder is made from.
-pub fn origin(encoder: &Artifact, sources: &Sources) -> Origin {
+pub fn origin(table: &recipe::Embed, encoder: &Artifact, sources: &Sources) -> Origin {
     let mut inputs = encoder.inputs();
     inputs.extend(sources.inputs(&[ENTRIES]));
-    Origin::new(&STAGE, &(), inputs)
+    Origin::new(&STAGE, table, inputs)
 }
 
 /// Writes the vectors of all entries, in their order, into `out`. `bar` counts texts.
 ///
 /// # Errors
 /// [`EmbedError`].
-pub fn run(encoder: &Artifact, sources: &Sources, out: &Path, bar: &ProgressBar) -> Result<(), EmbedError> {
+pub fn run(
+    table: &recipe::Embed,
+    encoder: &Artifact,
+    sources: &Sources,
+    out: &Path,
+    bar: &ProgressBar,
+) -> Result<(), EmbedError> {
     let knowledge = sources.knowledge()?;
     let encoder = SentenceEncoder::open(&encoder.dir.join(ENCODER), &encoder.dir.join(ENCODER_TOKENIZER))?;
     let texts: Vec<String> = knowledge.entries().iter().flat_map(texts).collect();
@@ -55,9 +72,12 @@ pub fn run(encoder: &Artifact, sources: &Sources, out: &Path, bar: &ProgressBar)
     let vector = |text: &String| encoder.encode(text).inspect(|_| bar.inc(1));
     let vectors = texts.par_iter().map(vector).collect::<Result<Vec<_>, _>>()?;
     bar.finish();
-    let bytes = Vectors::quantize(&vectors).to_bytes()?;
-    Vectors::parse(&bytes, knowledge.entries())?;
-    let path = out.join(VECTORS);
-    fs::write(&path, bytes).map_err(at(&path))?;
+    let learnt = projection::learn(table, &vectors, &projection::texts_of(knowledge.entries()))?;
+    for (name, projection) in [(RAW, Projection::identity(learnt.width())), (VECTORS, learnt)] {
+        let bytes = Vectors::quantize(&vectors, projection).to_bytes()?;
+        Vectors::parse(&bytes, knowledge.entries())?;
+        let path = out.join(name);
+        fs::write(&path, bytes).map_err(at(&path))?;
+    }
     Ok(())
 }

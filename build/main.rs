@@ -284,8 +284,8 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
         return Ok(None);
     }
 
-    let vectors = artifacts.produce(&embed::STAGE, embed::origin(&encoder, &sources), |out| {
-        embed::run(&encoder, &sources, out, &counter("embed")).map_err(Failure::from)
+    let vectors = artifacts.produce(&embed::STAGE, embed::origin(&tables.embed, &encoder, &sources), |out| {
+        embed::run(&tables.embed, &encoder, &sources, out, &counter("embed")).map_err(Failure::from)
     })?;
     report(&embed::STAGE, &vectors);
     if until == Some(Name::Embed) {
@@ -319,7 +319,9 @@ fn print_table(recipe: Option<&Path>) -> Result<(), Failure> {
 }
 
 fn measure() -> Result<(), Failure> {
-    let report = retrieval::run(&folder().join(bundle::STAGE.folder()), Path::new("."))?;
+    let folder = folder();
+    let (bundle, vectors) = (folder.join(bundle::STAGE.folder()), folder.join(embed::STAGE.folder()));
+    let report = retrieval::run(&bundle, &vectors, &Recipe::load(None)?.tables.embed, Path::new("."))?;
     print(&report.text)?;
     match report.below.is_empty() {
         true => Ok(()),

@@ -50,6 +50,8 @@ pub struct Tables {
     pub quantize: Quantize,
     /// Stage `encoder`.
     pub encoder: Encoder,
+    /// Stage `embed`.
+    pub embed: Embed,
     /// Stage `bundle`.
     pub bundle: Bundle,
 }
@@ -92,6 +94,24 @@ pub struct Encoder {
     pub embedding: BlockFormat,
     /// All other matrices.
     pub format: BlockFormat,
+}
+
+/// How the vectors' projection is learnt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Embed {
+    /// Steps of training; 0 leaves the vectors as the encoder gives them.
+    pub steps: usize,
+    /// Entries in a step, with all their texts.
+    pub entries: usize,
+    /// Of Adam at the first step; it falls to 0 in a straight line.
+    pub learning_rate: f64,
+    /// What cosines are multiplied by before the softmax.
+    pub sharpness: f64,
+    /// What leaving the encoder's own space costs.
+    pub keep: f64,
+    /// Seed of the order of the entries.
+    pub seed: u64,
 }
 
 /// What the bundle says about itself.

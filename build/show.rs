@@ -44,7 +44,7 @@ pub fn table(folder: &Path, recipe: &Recipe, root: &Path) -> Result<String, Sour
     let encodes = line(&mut text, &encoder::STAGE, &encoder, origin, true);
 
     let vectors = finished(folder, &embed::STAGE);
-    let origin = encoder.as_ref().map(|encoder| embed::origin(encoder, &sources));
+    let origin = encoder.as_ref().map(|encoder| embed::origin(&tables.embed, encoder, &sources));
     let embedded = line(&mut text, &embed::STAGE, &vectors, origin, encodes);
 
     let built = finished(folder, &bundle::STAGE);

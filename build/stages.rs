@@ -28,6 +28,7 @@ pub mod quantize;
 pub mod embed;
 pub mod encoder;
 pub mod encoder_base;
+pub mod projection;
 pub mod wordpiece;
 
 pub mod bundle;

@@ -194,7 +194,8 @@ fn only_questions_about_tomatoes_are_answered() {
         "What is the capital of France?",
         "Write a poem about the sea",
         "Who won the football world cup in 1998?",
-        "Explain quantum entanglement",
+        // No word that an entry has: the tiny encoder's random vectors do not tell a quantum sensor from other quanta.
+        "How do I solve a quadratic equation?",
         "translate hello into japanese",
         "asdf qwer zxcv",
     ];

@@ -56,6 +56,13 @@ vocabulary = 1000
 positions = 32
 embedding = "q4_0"
 format = "q8_0"
+[embed]
+steps = 3
+entries = 8
+learning_rate = 0.001
+sharpness = 20.0
+keep = 1.0
+seed = 1
 [bundle]
 name = "test"
 licences = []
@@ -71,7 +78,7 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
         ("[bundle]", "[bundel]", "unknown field `bundel`"),
         ("attention = \"q4_0\"", "", "missing field `attention`"),
         ("name = \"test\"", "name = 3", "invalid type: integer `3`"),
-        ("licences = []", "licences = [", "line 14"),
+        ("licences = []", "licences = [", "line 21"),
     ] {
         let message = recipe(&GOOD.replace(from, to)).unwrap_err();
         assert!(message.contains(expected) && message.contains("recipe.toml"), "{message}");
@@ -297,7 +304,7 @@ fn assemble(entries: &str) -> Result<TempDir, AssembleError> {
     });
     let (model, sources) = (model.unwrap(), Sources::find(repository.path())?);
     sources.knowledge()?;
-    let (encoder, vectors) = tiny_encoder::stages(&artifacts, &recipe.tables.encoder, &sources);
+    let (encoder, vectors) = tiny_encoder::stages(&artifacts, &recipe.tables, &sources);
     let parts = Parts { model: &model, encoder: &encoder, vectors: &vectors };
     let origin = bundle::origin(&recipe.tables.bundle, &provenance, parts, &sources);
     artifacts

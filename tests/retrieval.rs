@@ -1,8 +1,13 @@
 //! The curated Q&A is checked when it is read, and questions find their entries.
 
+use safetensors::{
+    Dtype,
+    tensor::{TensorView, serialize},
+};
 use serde_json::{Value, json};
 use tomato_assistant::knowledge::{
     Category, Entry, Knowledge,
+    projection::Projection,
     retrieval::{Found, Hit, Index, Query},
     vectors::{Vectors, VectorsError, texts},
 };
@@ -215,12 +220,12 @@ fn by_meaning(question: &str, vector: [f32; 3], signals: &[&str]) -> Found {
     let vectors: Vec<Vec<f32>> = (0..first + second).map(|row| axis(usize::from(row >= first))).collect();
     let signals: Vec<String> = signals.iter().map(|signal| signal.to_string()).collect();
     let query = Query { text: question, vector: Some(&vector), category: None, signals: &signals };
-    Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors))).search(&query)
+    Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors, Projection::identity(3)))).search(&query)
 }
 
 #[test]
 fn meaning_finds_an_entry_without_a_word_in_common() {
-    let found = by_meaning("green lice", [0.1, 0.9, 0.0], &[]);
+    let found = by_meaning("green lice", [0.0, 0.9, 0.436], &[]);
     assert_eq!(found.hits[0].index, 1);
     assert!((found.hits[0].parts.asked - 0.9).abs() < 0.01 && (found.hits[0].parts.answered - 0.9).abs() < 0.01);
     let found = by_meaning("green lice", [0.9, 0.1, 0.0], &[]);
@@ -248,12 +253,17 @@ fn readings_out_of_range_let_a_vague_question_pass() {
     assert!(!by_meaning("wilt poem crop", vague.1, &["ec_high"]).on_topic);
 }
 
+fn unit(vector: &[f32]) -> Vec<f32> {
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    vector.iter().map(|value| value / length).collect()
+}
+
 #[test]
 fn vectors_come_back_as_they_were_stored_and_foreign_ones_are_refused() {
     let knowledge = parse(&[entry("one", Category::Troubleshooting, "Why?")]).unwrap();
     let count = texts(&knowledge.entries()[0]).len();
-    let rows: Vec<Vec<f32>> = (0..count).map(|row| vec![0.6, -0.8, row as f32 / 10.0]).collect();
-    let vectors = Vectors::quantize(&rows);
+    let rows: Vec<Vec<f32>> = (0..count).map(|row| unit(&[0.6, -0.8, row as f32 / 10.0])).collect();
+    let vectors = Vectors::quantize(&rows, Projection::identity(3));
     let bytes = vectors.to_bytes().unwrap();
     let back = Vectors::parse(&bytes, knowledge.entries()).unwrap();
     assert_eq!(back, vectors);
@@ -269,4 +279,54 @@ fn vectors_come_back_as_they_were_stored_and_foreign_ones_are_refused() {
     for broken in [&bytes[..bytes.len() - 1], b"", b"{}"] {
         assert!(matches!(Vectors::parse(broken, knowledge.entries()), Err(VectorsError::Format(_))));
     }
+}
+
+#[test]
+fn the_identity_changes_no_vector_and_a_projection_moves_both_sides() {
+    let rows = [unit(&[1.0, 2.0, -0.5]), unit(&[-0.3, 0.1, 0.9])];
+    let identity = Projection::identity(3);
+    for row in &rows {
+        assert!(identity.apply(row).iter().zip(row).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+    assert_eq!(identity.apply(&[0.0; 3]), [0.0; 3]);
+    // Columns turned round by one place, and the first axis flattened.
+    let turned = Projection::new(3, vec![0.0, 0.01, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]).unwrap();
+    let moved = turned.apply(&rows[0]);
+    assert!(moved[0] < 0.0 && moved[1].abs() < 0.01 && moved[2] > 0.9, "{moved:?}");
+    let cosines = Vectors::quantize(&rows, turned.clone()).cosines(&rows[1]);
+    let expected: f32 = moved.iter().zip(turned.apply(&rows[1])).map(|(a, b)| a * b).sum();
+    assert!((cosines[0] - expected).abs() < 0.01 && (cosines[1] - 1.0).abs() < 0.01, "{cosines:?}, {expected}");
+}
+
+#[test]
+fn vectors_with_a_faulty_projection_are_refused_with_their_reason() {
+    let knowledge = parse(&[entry("one", Category::Troubleshooting, "Why?")]).unwrap();
+    let count = texts(&knowledge.entries()[0]).len();
+    let good: Vec<f32> = Projection::identity(2).values().to_vec();
+    let file = |projection: Option<(&[f32], [usize; 2])>, scale: f32| {
+        let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let (values, scales) = (vec![1u8; 2 * count], bytes(&vec![scale; count]));
+        let mut tensors = vec![
+            ("values", TensorView::new(Dtype::I8, vec![count, 2], &values).unwrap()),
+            ("scales", TensorView::new(Dtype::F32, vec![count], &scales).unwrap()),
+        ];
+        let matrix = projection.map(|(values, shape)| (bytes(values), shape));
+        if let Some((bytes, shape)) = &matrix {
+            tensors.push(("projection", TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
+        }
+        let parsed = Vectors::parse(&serialize(tensors, None).unwrap(), knowledge.entries());
+        parsed.map(drop).map_err(|error| error.to_string())
+    };
+    file(Some((&good, [2, 2])), 0.5).unwrap();
+    let nan = [1.0, 0.0, f32::NAN, 1.0];
+    for (projection, scale, expected) in [
+        (None, 0.5, "projection"),
+        (Some((&good[..], [1, 4])), 0.5, "\"projection\" has the wrong type or shape"),
+        (Some((&nan[..], [2, 2])), 0.5, "\"projection\" holds a value that is no finite number"),
+        (Some((&good[..], [2, 2])), f32::INFINITY, "\"scales\" holds a value that is no finite number"),
+    ] {
+        let error = file(projection, scale).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(Projection::new(2, vec![0.0; 3]).is_err() && Projection::new(0, vec![]).is_err());
 }

@@ -27,6 +27,7 @@ mod kernels;
 mod model;
 mod pipeline;
 mod program;
+mod projection;
 mod prompt;
 mod retrieval;
 mod sensors;

@@ -54,7 +54,7 @@ fn build() -> PathBuf {
         tool_version: "0.1.0".into(),
     };
     let sources = Sources::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let (encoder, vectors) = tiny_encoder::stages(&artifacts, &recipe.tables.encoder, &sources);
+    let (encoder, vectors) = tiny_encoder::stages(&artifacts, &recipe.tables, &sources);
     let parts = Parts { model: &model, encoder: &encoder, vectors: &vectors };
     let origin = bundle::origin(&recipe.tables.bundle, &provenance, parts, &sources);
     let made = artifacts

@@ -154,15 +154,16 @@ pub fn encode(
 }
 
 /// The stages `encoder` and `embed` with the tiny encoder.
-pub fn stages(artifacts: &Artifacts, table: &recipe::Encoder, sources: &Sources) -> (Artifact, Artifact) {
+pub fn stages(artifacts: &Artifacts, tables: &recipe::Tables, sources: &Sources) -> (Artifact, Artifact) {
+    let table = &tables.encoder;
     let folder = folder(|_, _, _| ());
     let base = base(folder.path());
     let encoder = artifacts.produce(&encoder::STAGE, encoder::origin(table, &base, sources), |out| {
         encoder::run(table, &base, sources, &nothing_recorded(), out, &ProgressBar::hidden()).map(drop)
     });
     let encoder = encoder.unwrap();
-    let vectors = artifacts.produce(&embed::STAGE, embed::origin(&encoder, sources), |out| {
-        embed::run(&encoder, sources, out, &ProgressBar::hidden())
+    let vectors = artifacts.produce(&embed::STAGE, embed::origin(&tables.embed, &encoder, sources), |out| {
+        embed::run(&tables.embed, &encoder, sources, out, &ProgressBar::hidden())
     });
     (encoder, vectors.unwrap())
 }

@@ -6,25 +6,23 @@
 use super::{
     Answer, Question, Reference,
     guard::{Guard, sentence_end},
+    library::{Library, OpenError},
     readings,
 };
 use crate::{
     bundle::Bundle,
-    climate::{Assessment, Measure, Period, Stage, Targets, TargetsError, assess},
-    engine::{CONTEXT, Ending, Engine, EngineError, Limits, sentence::SentenceEncoder},
+    climate::{Assessment, Measure, Period, Stage, assess},
+    engine::{CONTEXT, Ending, Engine, EngineError, Limits},
     knowledge::{
-        Entry, Knowledge, KnowledgeError,
-        retrieval::{Hit, Index, Query},
-        vectors::{Vectors, VectorsError},
+        Entry,
+        retrieval::{Hit, Query},
     },
     prompt::{self, Passage},
     stats::{Memory, Stats},
     text::Msg,
 };
 use std::{
-    fs,
     ops::ControlFlow,
-    path::PathBuf,
     time::{Instant, SystemTime},
 };
 
@@ -39,31 +37,6 @@ const ANSWER_TOKENS: usize = 192;
 
 /// Fewer words than this answer nothing; the curated entry is shown instead.
 const FEWEST_WORDS: usize = 8;
-
-/// Why no bundle can be answered from.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A file of the bundle cannot be read.
-    #[error("cannot read {path}: {cause}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        cause: std::io::Error,
-    },
-    /// The curated Q&A is faulty.
-    #[error(transparent)]
-    Knowledge(#[from] KnowledgeError),
-    /// The entries' vectors are faulty.
-    #[error(transparent)]
-    Vectors(#[from] VectorsError),
-    /// The target ranges are faulty.
-    #[error(transparent)]
-    Targets(#[from] TargetsError),
-    /// The model or its tokenizer cannot be used.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
 
 /// Why a question got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -81,10 +54,7 @@ pub enum AnswerError {
 
 /// A loaded bundle, ready for questions.
 pub struct Answerer {
-    knowledge: Knowledge,
-    index: Index,
-    encoder: SentenceEncoder,
-    targets: Targets,
+    library: Library,
     stage: Stage,
     engine: Engine,
 }
@@ -95,16 +65,9 @@ impl Answerer {
     /// # Errors
     /// All of [`OpenError`].
     pub fn open(bundle: &Bundle, stage: Stage) -> Result<Self, OpenError> {
-        let read = |path: PathBuf| fs::read_to_string(&path).map_err(|cause| OpenError::Read { path, cause });
-        let knowledge = Knowledge::parse(&read(bundle.knowledge())?)?;
-        let targets = Targets::parse(&read(bundle.targets())?)?;
-        let path = bundle.vectors();
-        let bytes = fs::read(&path).map_err(|cause| OpenError::Read { path, cause })?;
-        let vectors = Vectors::parse(&bytes, knowledge.entries())?;
-        let encoder = SentenceEncoder::open(&bundle.encoder(), &bundle.encoder_tokenizer())?;
+        let library = Library::open(bundle)?;
         let engine = Engine::open(&bundle.model(), &bundle.tokenizer())?;
-        let index = Index::new(knowledge.entries(), Some(vectors));
-        Ok(Self { index, encoder, knowledge, targets, stage, engine })
+        Ok(Self { library, stage, engine })
     }
 
     /// From now on readings are judged by another growth stage.
@@ -124,13 +87,13 @@ impl Answerer {
     ) -> Result<Answer, AnswerError> {
         let start = Instant::now();
         let text = clean(&question.text)?;
-        let assessment = assess(&question.snapshot, &self.targets, self.stage, Period::of(&question.snapshot));
+        let assessment = assess(&question.snapshot, &self.library.targets, self.stage, Period::of(&question.snapshot));
         let asked = asked_about(&assessment, question.lang.measures_named(&text));
         let readings_note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
-        let vector = self.encoder.encode(&text)?;
+        let vector = self.library.encoder.encode(&text)?;
         let signals = assessment.signals();
         let query = Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
-        let found = self.index.search(&query);
+        let found = self.library.index.search(&query);
         let hits = found.hits;
         let mut answer = Answer { readings_note, ..Answer::default() };
 
@@ -144,7 +107,7 @@ impl Answerer {
         let best = best.index;
         let (prompt, used, dropped) = self.prompt(&hits, &answer.readings_note, &text)?;
         answer.dropped_references = dropped;
-        let entries: Vec<&Entry> = used.iter().map(|&index| &self.knowledge.entries()[index]).collect();
+        let entries: Vec<&Entry> = used.iter().map(|&index| &self.library.knowledge.entries()[index]).collect();
         let given = format!("{} {text}", answer.readings_note);
         let guard = Guard::new(entries.iter().map(|entry| entry.output.as_str()), &given);
         answer.references =
@@ -164,7 +127,7 @@ impl Answerer {
         if !stopped && answer.text.split_whitespace().count() < FEWEST_WORDS {
             log::info!("the model's text was unusable, the curated entry is shown; it was {:?}", generated.text);
             answer.fallback = true;
-            let entry = &self.knowledge.entries()[best];
+            let entry = &self.library.knowledge.entries()[best];
             answer.text = entry.output.clone();
             if answer.references.is_empty() {
                 // None fitted into the prompt; what is shown is cited all the same.
@@ -183,7 +146,7 @@ impl Answerer {
         let mut used: Vec<usize> = hits.iter().take(REFERENCES).map(|hit| hit.index).collect();
         let wanted = used.len();
         loop {
-            let passage = |&index: &usize| Passage { answer: &self.knowledge.entries()[index].output };
+            let passage = |&index: &usize| Passage { answer: &self.library.knowledge.entries()[index].output };
             let passages: Vec<Passage> = used.iter().map(passage).collect();
             let ids = self.engine.encode(&prompt::render(&passages, readings, text))?;
             if ids.len() + ANSWER_TOKENS <= CONTEXT {

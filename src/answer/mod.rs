@@ -4,9 +4,11 @@
 
 mod answerer;
 pub mod guard;
+mod library;
 pub mod readings;
 
-pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION, OpenError};
+pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION};
+pub use library::{Library, OpenError};
 
 use crate::{climate::Snapshot, knowledge::Category, stats::Stats, text::Lang};
 

@@ -3,6 +3,7 @@
 //! Turns `knowledge.json` into typed entries, loaded once. Does NOT know the model, the prompt or the screen.
 
 pub mod bm25;
+pub mod projection;
 pub mod retrieval;
 pub mod terms;
 pub mod vectors;

@@ -1,10 +1,10 @@
-//! The vectors of all entries' texts, as the sentence encoder gives them: what the pipeline stores and a question's
-//! vector is held against.
+//! The vectors of all entries' texts, projected: what the pipeline stores and a question's vector, projected in the same
+//! way, is held against.
 //!
 //! Eight bits a value and one scale a vector: a quarter of the memory, and cosines move by less than 0.01. Does NOT know
 //! the encoder; a vector is a list of numbers of length 1.
 
-use super::Entry;
+use super::{Entry, projection::Projection};
 use safetensors::{
     Dtype, SafeTensorError, SafeTensors,
     tensor::{TensorView, serialize},
@@ -27,6 +27,9 @@ pub enum VectorsError {
     /// A tensor of the wrong type or shape.
     #[error("the vectors' tensor {0:?} has the wrong type or shape")]
     Shape(&'static str),
+    /// Infinite, or no number.
+    #[error("the vectors' tensor {0:?} holds a value that is no finite number")]
+    NotFinite(&'static str),
 }
 
 /// What is embedded of an entry: its question, the other ways of asking it, and the question with its answer (last).
@@ -45,13 +48,15 @@ pub struct Vectors {
     scales: Vec<f32>,
     /// `width` values a vector.
     values: Vec<i8>,
+    projection: Projection,
 }
 
 impl Vectors {
-    /// Quantizes `rows`, all of one width.
-    pub fn quantize(rows: &[Vec<f32>]) -> Self {
-        let mut vectors = Self { width: rows.first().map_or(0, Vec::len), scales: Vec::new(), values: Vec::new() };
+    /// Projects `rows`, all of the projection's width and as the sentence encoder gives them, and quantizes them.
+    pub fn quantize(rows: &[Vec<f32>], projection: Projection) -> Self {
+        let mut vectors = Self { width: projection.width(), scales: Vec::new(), values: Vec::new(), projection };
         for row in rows {
+            let row = vectors.projection.apply(row);
             let scale = row.iter().fold(0f32, |largest, value| largest.max(value.abs())) / 127.0;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
             vectors.scales.push(scale);
@@ -60,17 +65,19 @@ impl Vectors {
         vectors
     }
 
-    /// As a safetensors file: `values` (vectors, width; i8) and `scales` (vectors; f32).
+    /// As a safetensors file: `values` (vectors, width; i8), `scales` (vectors; f32), `projection` (width, width; f32).
     ///
     /// # Errors
     /// [`VectorsError::Format`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, VectorsError> {
         let values: Vec<u8> = self.values.iter().map(|value| value.cast_unsigned()).collect();
-        let scales: Vec<u8> = self.scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
-        let count = self.scales.len();
+        let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let (scales, projection) = (bytes(&self.scales), bytes(self.projection.values()));
+        let (count, width) = (self.scales.len(), self.width);
         let tensors = [
+            ("projection", TensorView::new(Dtype::F32, vec![width, width], &projection)?),
             ("scales", TensorView::new(Dtype::F32, vec![count], &scales)?),
-            ("values", TensorView::new(Dtype::I8, vec![count, self.width], &values)?),
+            ("values", TensorView::new(Dtype::I8, vec![count, width], &values)?),
         ];
         Ok(serialize(tensors, None)?)
     }
@@ -93,11 +100,21 @@ impl Vectors {
         if found != expected {
             return Err(VectorsError::Count { found, expected });
         }
+        let projection = file.tensor("projection")?;
+        if projection.dtype() != Dtype::F32 || projection.shape() != [width, width] {
+            return Err(VectorsError::Shape("projection"));
+        }
         let float = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let floats = |bytes: &[u8]| bytes.chunks_exact(4).map(float).collect::<Vec<f32>>();
+        let scales = floats(scales.data());
+        if scales.iter().any(|scale| !scale.is_finite()) {
+            return Err(VectorsError::NotFinite("scales"));
+        }
         Ok(Self {
             width,
-            scales: scales.data().chunks_exact(4).map(float).collect(),
+            scales,
             values: values.data().iter().map(|value| value.cast_signed()).collect(),
+            projection: Projection::new(width, floats(projection.data()))?,
         })
     }
 
@@ -122,9 +139,10 @@ impl Vectors {
         self.width
     }
 
-    /// The cosine of `query` (of length 1 and this width) with each vector, in order.
+    /// The cosine of `query` (of this width, as the sentence encoder gives it) with each vector, in order.
     pub fn cosines(&self, query: &[f32]) -> Vec<f32> {
+        let query = self.projection.apply(query);
         let rows = self.values.chunks_exact(self.width.max(1)).zip(&self.scales);
-        rows.map(|(row, scale)| scale * row.iter().zip(query).map(|(&a, b)| f32::from(a) * b).sum::<f32>()).collect()
+        rows.map(|(row, scale)| scale * row.iter().zip(&query).map(|(&a, b)| f32::from(a) * b).sum::<f32>()).collect()
     }
 }
