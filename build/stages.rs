@@ -17,12 +17,18 @@ pub mod safetensors_file;
 pub mod size;
 pub mod tokenizer_json;
 
+pub mod byte_pairs;
+pub mod loss;
+pub mod prune;
+pub mod ranking;
+
 pub mod blocks;
 pub mod checkpoint;
 pub mod dense;
 pub mod metadata;
 pub mod pieces;
 pub mod quantize;
+pub mod rounding;
 
 pub mod embed;
 pub mod encoder;
@@ -30,6 +36,7 @@ pub mod encoder_base;
 pub mod wordpiece;
 
 pub mod bundle;
+pub mod console;
 pub mod quickstart;
 pub mod show;
 pub mod sources;

@@ -27,6 +27,7 @@ mod model;
 mod pipeline;
 mod program;
 mod prompt;
+mod prune;
 mod retrieval;
 mod sensors;
 mod terminal;

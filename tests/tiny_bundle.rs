@@ -65,7 +65,8 @@ fn build() -> PathBuf {
 /// A repository's data files with `entries`.
 pub fn repository(entries: &str) -> TempDir {
     let dir = tempdir().unwrap();
-    fs::create_dir(dir.path().join("data")).unwrap();
+    fs::create_dir_all(dir.path().join("data/model")).unwrap();
+    fs::write(dir.path().join("data/model/vocabulary.txt"), "# base: none\n").unwrap();
     fs::write(dir.path().join("data/tomato_qa_dataset.json"), entries).unwrap();
     fs::write(dir.path().join("data/targets.toml"), "# targets\n").unwrap();
     fs::write(dir.path().join("NOTICE"), "Gemma is provided under …\n").unwrap();
