@@ -18,6 +18,7 @@ use super::{
     artifact::{ArtifactError, at},
     import::ImportError,
     recipe::BlockFormat,
+    rounding,
 };
 
 /// Values quantized at a time: a multiple of the block, 4 MB of f32.
@@ -86,6 +87,10 @@ pub fn tensor(
     for first in (0..total).step_by(PIECE) {
         let count = PIECE.min(total - first);
         let values = piece(first, count)?;
+        if dtype == GgmlDType::Q4_0 {
+            bytes.extend(rounding::q4_0(&values));
+            continue;
+        }
         let blocks = Tensor::from_vec(values, count, &Device::Cpu).and_then(|values| QTensor::quantize(&values, dtype));
         bytes.extend_from_slice(&blocks.and_then(|blocks| Ok(blocks.data()?.into_owned())).map_err(fail)?);
     }

@@ -2,7 +2,7 @@
 //!
 //! Does NOT know where bundles are installed.
 
-use std::{fs, path::Path};
+use std::{cmp::Reverse, fs, path::Path};
 use tomato_assistant::bundle::{
     Bundle, BundleError, ENCODER, ENCODER_TOKENIZER, FileEntry, KNOWLEDGE, MANIFEST, MODEL, Manifest, NOTICE,
     Provenance, TARGETS, TOKENIZER, VECTORS, sha256,
@@ -26,6 +26,19 @@ pub enum AssembleError {
     /// The disk refuses, or is full.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// All files together are larger than the recipe allows.
+    #[error(
+        "the bundle takes {total} bytes, the recipe's [bundle] budget is {budget}: {parts}. Choose \"q4_0\" for more of \
+         [quantize], fewer pieces as [prune] vocabulary or [encoder] vocabulary, or raise the budget"
+    )]
+    OverBudget {
+        /// Bytes of all files.
+        total: u64,
+        /// Bytes that the recipe allows.
+        budget: u64,
+        /// Name and bytes of each file, the largest first.
+        parts: String,
+    },
     /// What was written does not open.
     #[error(transparent)]
     Unusable(#[from] BundleError),
@@ -84,7 +97,24 @@ pub fn run(
     }
     let manifest = Manifest::new(table.name.clone(), files, provenance.clone(), table.licences.clone());
     let path = out.join(MANIFEST);
-    fs::write(&path, manifest.to_bytes()).map_err(at(&path))?;
+    let bytes = manifest.to_bytes();
+    check_budget(table.budget, &manifest.files, bytes.len() as u64)?;
+    fs::write(&path, bytes).map_err(at(&path))?;
     Bundle::open(out)?;
     Ok(())
+}
+
+/// Errors when `files` and the manifest are larger than `budget`; all in bytes.
+fn check_budget(budget: Option<u64>, files: &[FileEntry], manifest: u64) -> Result<(), AssembleError> {
+    let mut sizes: Vec<(&str, u64)> = files.iter().map(|file| (file.name.as_str(), file.bytes)).collect();
+    sizes.push((MANIFEST, manifest));
+    let total = sizes.iter().map(|(_, bytes)| bytes).sum();
+    match budget {
+        Some(budget) if total > budget => {
+            sizes.sort_by_key(|(_, bytes)| Reverse(*bytes));
+            let parts: Vec<String> = sizes.iter().map(|(name, bytes)| format!("{name} {bytes}")).collect();
+            Err(AssembleError::OverBudget { total, budget, parts: parts.join(", ") })
+        }
+        _ => Ok(()),
+    }
 }

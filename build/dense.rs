@@ -8,6 +8,7 @@ use candle_nn::ops::log_softmax;
 use std::{fs, path::Path};
 use tokenizers::Tokenizer;
 use tomato_assistant::{
+    bundle::MODEL,
     engine::vocabulary,
     model::{
         config,
@@ -74,7 +75,7 @@ impl Loss {
 
 /// A model and its tokenizer.
 pub struct Dense {
-    /// f32.
+    /// f32, unless opened from a quantized file.
     pub model: Gemma3,
     /// Typed control tokens are text to it.
     pub tokenizer: Tokenizer,
@@ -82,21 +83,29 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// Loads the Hugging Face folder `checkpoint`, able to read `positions` tokens.
+    /// Loads the Hugging Face folder `checkpoint`, able to read `positions` tokens; or, to be measured only, the quantized
+    /// model in a folder of stage quantize.
     ///
     /// # Errors
     /// [`DenseError`].
     pub fn open(checkpoint: &Path, positions: usize) -> Result<Self, DenseError> {
-        let path = checkpoint.join(CONFIG);
-        let json = fs::read_to_string(&path).map_err(at(&path))?;
-        let config = config::Config::from_json(&json).map_err(|cause| DenseError::File { file: CONFIG, cause })?;
+        let quantized = checkpoint.join(MODEL);
+        let (weights, config) = if quantized.is_file() {
+            let weights = Weights::gguf(&quantized)?;
+            let config = weights.config()?;
+            (weights, config)
+        } else {
+            let path = checkpoint.join(CONFIG);
+            let json = fs::read_to_string(&path).map_err(at(&path))?;
+            let config = config::Config::from_json(&json).map_err(|cause| DenseError::File { file: CONFIG, cause })?;
+            (Weights::safetensors(&checkpoint.join(TENSORS), &Device::Cpu)?, config)
+        };
         let mut tokenizer = vocabulary::load(&checkpoint.join(TOKENIZER))
             .map_err(|cause| DenseError::File { file: TOKENIZER, cause })?;
         tokenizer.set_encode_special_tokens(true);
         let begin = tokenizer
             .token_to_id("<bos>")
             .ok_or_else(|| DenseError::File { file: TOKENIZER, cause: "it has no <bos>".into() })?;
-        let weights = Weights::safetensors(&checkpoint.join(TENSORS), &Device::Cpu)?;
         Ok(Self { model: weights.load(config, positions)?, tokenizer, begin })
     }
 
@@ -119,6 +128,17 @@ impl Dense {
     pub fn windows(&self, text: &str) -> Result<Vec<Vec<u32>>, DenseError> {
         let ids = self.ids(text)?;
         Ok(ids.chunks(WINDOW - 1).map(|part| [&[self.begin], part].concat()).collect())
+    }
+
+    /// How well the model foretells `texts`, each by itself.
+    ///
+    /// # Errors
+    /// [`DenseError`].
+    pub fn losses(&self, texts: &[&str]) -> Result<Loss, DenseError> {
+        texts.iter().try_fold(Loss::default(), |sum, text| {
+            let loss = self.loss(text)?;
+            Ok(Loss { tokens: sum.tokens + loss.tokens, bytes: sum.bytes + loss.bytes, nats: sum.nats + loss.nats })
+        })
     }
 
     /// How well the model foretells `text`, window by window.

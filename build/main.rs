@@ -6,26 +6,30 @@
 #[path = "stages.rs"]
 mod stages;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::Parser;
 use stages::{
-    artifact::{Artifact, ArtifactError, Artifacts, Stage, at},
+    arguments::{Arguments, Choices, Command, Name, STAGES},
+    artifact::{ArtifactError, Artifacts, at},
     base::{self, BaseError},
     bench::{self, BenchError},
     bundle::{self, AssembleError, Parts},
     check_data::{self, CheckError},
     checkpoint::TENSORS,
     compare::{self, CompareError},
+    console::{bar, counter, describe, describe_encoder, describe_pruned, report},
     embed::{self, EmbedError},
-    encoder::{self, EncoderError, Made, Reference},
+    encoder::{self, EncoderError, Reference},
     encoder_base::{self, EncoderBaseError},
     evaluate::{self, EvaluateError},
-    import::{self, ImportError, Imported},
+    import::{self, ImportError},
+    loss::{self, LossError},
+    prune::{self, PruneError},
     quantize::{self, QuantizeError},
     quickstart::{self, AskError},
+    ranking::{self, RankingError},
     recipe::{Recipe, RecipeError},
     retrieval::{self, RetrievalError},
-    show, size,
+    show,
     sources::{Sources, SourcesError},
     verify::{self, VerifyError},
 };
@@ -41,103 +45,6 @@ use tomato_assistant::{
     text::{Lang, Msg},
 };
 
-/// Makes the bundle that the tomato assistant runs on. Work is kept in target/pipeline and reused.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// From nothing to an answer: fetch, import, quantize, encoder, embed, bundle, install, ask
-    Quickstart {
-        /// What a grower would ask
-        question: String,
-        #[command(flatten)]
-        choices: Choices,
-    },
-    /// The same without a question
-    Run {
-        #[command(flatten)]
-        choices: Choices,
-        /// Make this stage and all later ones again
-        #[arg(long, value_name = "STAGE")]
-        from: Option<Name>,
-        /// Stop after this stage; nothing is installed then
-        #[arg(long, value_name = "STAGE")]
-        until: Option<Name>,
-    },
-    /// What is there, and whether it is up to date
-    Show {
-        /// Recipe to compare with; build/recipe.toml if left out
-        #[arg(long, value_name = "FILE")]
-        recipe: Option<PathBuf>,
-    },
-    /// Faults in data/: entries, question sets, coverage list
-    CheckData {
-        /// Longer lists, and every warning
-        #[arg(long)]
-        verbose: bool,
-    },
-    /// How often the built bundle finds the right entry, and refuses what it should
-    Retrieval,
-    /// What the built bundle answers to the validation and test questions, scored: performance_report.json, report.html
-    Evaluate {
-        /// Which questions
-        #[arg(long, default_value = "all")]
-        set: evaluate::Set,
-        /// Folder of the bundle; the last one made if left out
-        #[arg(long, value_name = "FOLDER")]
-        bundle: Option<PathBuf>,
-    },
-    /// What narrower feed-forward layers cost: the project document's recipe beside ours
-    Compare,
-    /// Speed and memory of this engine, beside llama.cpp on the same file
-    Bench(bench::Options),
-    /// One run of it, in a process of its own
-    #[command(hide = true)]
-    BenchOnce(bench::Once),
-    /// The model against llama.cpp's recorded answers
-    Verify {
-        /// The GGUF file they were recorded with; fetched if left out
-        #[arg(long, value_name = "FILE")]
-        base: Option<PathBuf>,
-    },
-}
-
-#[derive(clap::Args)]
-struct Choices {
-    /// GGUF file or Hugging Face folder of a Gemma 3 text model; Gemma 3 270M is fetched if left out
-    #[arg(long, value_name = "PATH")]
-    base: Option<PathBuf>,
-    /// Hugging Face folder of a BERT sentence encoder; all-MiniLM-L6-v2 is fetched if left out
-    #[arg(long, value_name = "FOLDER")]
-    encoder: Option<PathBuf>,
-    /// Recipe; build/recipe.toml if left out
-    #[arg(long, value_name = "FILE")]
-    recipe: Option<PathBuf>,
-}
-
-/// The stages, in order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-enum Name {
-    Import,
-    Quantize,
-    Encoder,
-    Embed,
-    Bundle,
-}
-
-const STAGES: [(Name, Stage); 5] = [
-    (Name::Import, import::STAGE),
-    (Name::Quantize, quantize::STAGE),
-    (Name::Encoder, encoder::STAGE),
-    (Name::Embed, embed::STAGE),
-    (Name::Bundle, bundle::STAGE),
-];
-
 /// Why the pipeline stopped.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -149,6 +56,8 @@ enum Failure {
     Base(#[from] BaseError),
     #[error(transparent)]
     Import(#[from] ImportError),
+    #[error(transparent)]
+    Prune(#[from] PruneError),
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
     #[error(transparent)]
@@ -169,6 +78,10 @@ enum Failure {
     Ask(#[from] AskError),
     #[error("the question got no answer")]
     NoAnswer,
+    #[error(transparent)]
+    Loss(#[from] LossError),
+    #[error(transparent)]
+    Ranking(#[from] RankingError),
     #[error(transparent)]
     Check(#[from] CheckError),
     #[error(transparent)]
@@ -200,8 +113,15 @@ fn main() -> ExitCode {
         Command::Retrieval => measure(),
         Command::Evaluate { set, bundle } => score(set, bundle),
         Command::Compare => {
-            let checkpoint = folder().join(import::STAGE.folder());
+            let checkpoint = folder().join(prune::STAGE.folder());
             compare::run(&checkpoint, Path::new("."), &mut io::stdout(), &counter("compare")).map_err(Failure::from)
+        }
+        Command::Loss { folder, texts } => {
+            loss::run(&folder, Path::new("."), &texts).map_err(Failure::from).and_then(|table| print(&table))
+        }
+        Command::Vocabulary { words, rows } => {
+            let checkpoint = folder().join(import::STAGE.folder());
+            ranking::run(&checkpoint, Path::new("."), &words, rows).map_err(Failure::from).and_then(|list| print(&list))
         }
         Command::Bench(options) => bench::run(&options).map_err(Failure::from).and_then(|report| print(&report)),
         Command::BenchOnce(run) => bench::once(&run, &mut io::stdout()).map_err(Failure::from),
@@ -260,8 +180,18 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
         return Ok(None);
     }
 
-    let model = artifacts.produce(&quantize::STAGE, quantize::origin(&tables.quantize, &checkpoint), |out| {
-        quantize::run(&tables.quantize, &checkpoint.dir, out, &bar("quantize")).map_err(Failure::from)
+    let pruned = artifacts.produce(&prune::STAGE, prune::origin(&tables.prune, &checkpoint, &sources), |out| {
+        let pruned = prune::run(&tables.prune, &checkpoint.dir, &sources, out, &bar("prune"))?;
+        describe_pruned(&pruned);
+        Ok::<(), Failure>(())
+    })?;
+    report(&prune::STAGE, &pruned);
+    if until == Some(Name::Prune) {
+        return Ok(None);
+    }
+
+    let model = artifacts.produce(&quantize::STAGE, quantize::origin(&tables.quantize, &pruned), |out| {
+        quantize::run(&tables.quantize, &pruned.dir, out, &bar("quantize")).map_err(Failure::from)
     })?;
     report(&quantize::STAGE, &model);
     if until == Some(Name::Quantize) {
@@ -362,58 +292,4 @@ fn start_log(path: &Path) -> Result<(), ArtifactError> {
     // Fails when there is a logger already, which this program does not have.
     let _ = simplelog::WriteLogger::init(log::LevelFilter::Info, simplelog::Config::default(), file);
     Ok(())
-}
-
-fn describe(imported: &Imported) {
-    let Imported { config, parameters, bytes, golden_texts } = imported;
-    let line = format!(
-        "{:.1} M parameters in {} layers, {:.2} MiB as f32 ({bytes} bytes with header); {golden_texts} texts give the \
-         token ids of two other tokenizers",
-        *parameters as f64 / 1e6,
-        config.num_hidden_layers,
-        size::mebibytes_f32(config)
-    );
-    tell(&line);
-}
-
-fn describe_encoder(made: &Made) {
-    let Made { pieces, of, bytes, cosines } = made;
-    let kept: Vec<f32> = cosines.iter().filter(|(_, kept)| *kept).map(|(cosine, _)| *cosine).collect();
-    let compared = match kept.is_empty() {
-        true => "not compared with recorded vectors: it is another encoder".into(),
-        false => format!(
-            "cosine with the original {:.4} on average and {:.4} at least, over {} of {} recorded sentences",
-            kept.iter().sum::<f32>() / kept.len() as f32,
-            kept.iter().copied().fold(1.0, f32::min),
-            kept.len(),
-            cosines.len()
-        ),
-    };
-    tell(&format!("{pieces} of {of} pieces, {:.2} MB; {compared}", *bytes as f64 / 1e6));
-}
-
-fn tell(line: &str) {
-    log::info!("{line}");
-    eprintln!("{line}");
-}
-
-fn report(stage: &Stage, artifact: &Artifact) {
-    let megabytes = artifact.bytes() as f64 / 1e6;
-    let how = if artifact.reused { "up to date".into() } else { format!("made in {:.1} s", artifact.record.seconds) };
-    eprintln!("{:<10} {how}, {megabytes:.0} MB", stage.folder());
-}
-
-/// A bar that counts bytes, on standard error; nothing when that is no terminal.
-fn bar(name: &'static str) -> ProgressBar {
-    progress(name, "{prefix:<10} [{wide_bar}] {bytes}/{total_bytes} {eta}")
-}
-
-/// The same, counting things.
-fn counter(name: &'static str) -> ProgressBar {
-    progress(name, "{prefix:<10} [{wide_bar}] {pos}/{len} {eta}")
-}
-
-fn progress(name: &'static str, template: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(template).expect("the template has no other keys than indicatif's own");
-    ProgressBar::new(0).with_style(style).with_prefix(name)
 }

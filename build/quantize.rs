@@ -22,7 +22,7 @@ use super::{
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 6, name: "quantize", revision: 1 };
+pub const STAGE: Stage = Stage { number: 6, name: "quantize", revision: 2 };
 
 /// Why there is no quantized model.
 #[derive(Debug, thiserror::Error)]

@@ -46,6 +46,9 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tables {
+    /// Stage `prune`; left out, it copies.
+    #[serde(default)]
+    pub prune: Prune,
     /// Stage `quantize`.
     pub quantize: Quantize,
     /// Stage `encoder`.
@@ -54,6 +57,14 @@ pub struct Tables {
     pub embed: Embed,
     /// Stage `bundle`.
     pub bundle: Bundle,
+}
+
+/// What is taken away from the base, each group by itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prune {
+    /// Pieces of text that are kept, the first of data/model/vocabulary.txt; left out, all.
+    pub vocabulary: Option<usize>,
 }
 
 /// Which block format which matrices get.
@@ -120,6 +131,8 @@ pub struct Embed {
 pub struct Bundle {
     /// What people call it.
     pub name: String,
+    /// Most bytes of all its files together; left out, any.
+    pub budget: Option<u64>,
     /// One line for each part that has its own terms.
     pub licences: Vec<String>,
 }

@@ -13,7 +13,7 @@ use super::{
     checkpoint::TENSORS,
     embed, encoder,
     encoder_base::EncoderBase,
-    import, quantize,
+    import, prune, quantize,
     recipe::Recipe,
     sources::{Sources, SourcesError},
 };
@@ -32,9 +32,13 @@ pub fn table(folder: &Path, recipe: &Recipe, root: &Path) -> Result<String, Sour
     let origin = checkpoint.as_ref().map(|made| Origin::new(&import::STAGE, &(), made.record.origin.inputs.clone()));
     let imported = line(&mut text, &import::STAGE, &checkpoint, origin, true);
 
+    let smaller = finished(folder, &prune::STAGE);
+    let origin = checkpoint.as_ref().map(|checkpoint| prune::origin(&tables.prune, checkpoint, &sources));
+    let pruned = line(&mut text, &prune::STAGE, &smaller, origin, imported);
+
     let model = finished(folder, &quantize::STAGE);
-    let origin = checkpoint.as_ref().map(|checkpoint| quantize::origin(&tables.quantize, checkpoint));
-    let quantized = line(&mut text, &quantize::STAGE, &model, origin, imported);
+    let origin = smaller.as_ref().map(|smaller| quantize::origin(&tables.quantize, smaller));
+    let quantized = line(&mut text, &quantize::STAGE, &model, origin, pruned);
 
     let encoder = finished(folder, &encoder::STAGE);
     let origin = encoder.as_ref().map(|made| {

@@ -1,4 +1,5 @@
-//! The repository's own files that a bundle is made from: curated entries, climate targets, the notice on licences.
+//! The repository's own files that a bundle is made from: curated entries, climate targets, list of
+//! pieces, the notice on licences.
 //!
 //! Turns a folder into known files with their hashes, and the entries into the appliance's own types, so that a device
 //! never meets bad ones. Does NOT know what stages make of them.
@@ -19,6 +20,8 @@ use super::artifact::{ArtifactError, at};
 pub const ENTRIES: &str = "data/tomato_qa_dataset.json";
 /// The climate targets.
 pub const CLIMATE: &str = "data/targets.toml";
+/// Pieces of the base's vocabulary, the most needed first.
+pub const VOCABULARY: &str = "data/model/vocabulary.txt";
 
 /// Why they cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +57,7 @@ impl Sources {
     /// [`SourcesError::NotInRepository`], or why a file cannot be read.
     pub fn find(root: &Path) -> Result<Sources, SourcesError> {
         let mut hashes = BTreeMap::new();
-        for name in [ENTRIES, CLIMATE, NOTICE] {
+        for name in [ENTRIES, CLIMATE, VOCABULARY, NOTICE] {
             let path = root.join(name);
             if !path.is_file() {
                 return Err(SourcesError::NotInRepository(path));

@@ -1,6 +1,7 @@
 //! Contents page of the pipeline, shared by its program and the tests. Each stage is one file with one `STAGE`, one
 //! `origin` (what it is made from) and one `run` (arguments -> its own folder).
 
+pub mod arguments;
 pub mod artifact;
 pub mod recipe;
 pub mod split;
@@ -17,6 +18,11 @@ pub mod safetensors_file;
 pub mod size;
 pub mod tokenizer_json;
 
+pub mod byte_pairs;
+pub mod loss;
+pub mod prune;
+pub mod ranking;
+
 pub mod blocks;
 pub mod checkpoint;
 pub mod dense;
@@ -24,6 +30,7 @@ pub mod ffn;
 pub mod metadata;
 pub mod pieces;
 pub mod quantize;
+pub mod rounding;
 
 pub mod embed;
 pub mod encoder;
@@ -32,6 +39,7 @@ pub mod projection;
 pub mod wordpiece;
 
 pub mod bundle;
+pub mod console;
 pub mod quickstart;
 pub mod show;
 pub mod sources;

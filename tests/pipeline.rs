@@ -5,12 +5,12 @@ use crate::{
         artifact::{ArtifactError, Artifacts, Origin, Stage, finished},
         base,
         bundle::{self, AssembleError, Parts},
-        import, quantize,
+        import, prune, quantize,
         recipe::{BlockFormat, Quantize, Recipe},
         show,
         sources::Sources,
     },
-    tiny_bundle::{entry, repository},
+    tiny_bundle::{self, entry, repository},
     tiny_encoder,
 };
 use candle_core::{
@@ -71,7 +71,7 @@ licences = []
 #[test]
 fn recipes_are_read_and_their_errors_name_the_spot() {
     assert_eq!(recipe(GOOD).unwrap().tables.quantize.ffn, BlockFormat::Q4_0);
-    assert_eq!(Recipe::load(None).unwrap().tables.quantize.embedding, BlockFormat::Q8_0);
+    assert_eq!(Recipe::load(None).unwrap().tables.bundle.budget, Some(95_000_000));
     for (from, to, expected) in [
         ("ffn =", "fnn =", "unknown field `fnn`"),
         ("\"q8_0\"", "\"q5_0\"", "unknown variant `q5_0`, expected `q8_0` or `q4_0`"),
@@ -291,13 +291,7 @@ fn assemble(entries: &str) -> Result<TempDir, AssembleError> {
     let (pipeline, repository) = (tempdir().unwrap(), repository(entries));
     let artifacts = Artifacts::open(pipeline.path()).unwrap();
     let recipe = recipe(GOOD).unwrap();
-    let provenance = Provenance {
-        base_model_sha256: "a".repeat(64),
-        base_model_name: "tiny".into(),
-        encoder_sha256: "b".repeat(64),
-        recipe_sha256: recipe.sha256,
-        tool_version: "0.1.0".into(),
-    };
+    let provenance = tiny_bundle::provenance(recipe.sha256);
     let origin = Origin::new(&quantize::STAGE, &recipe.tables.quantize, BTreeMap::new());
     let model = artifacts.produce(&quantize::STAGE, origin, |out| {
         quantize::run(&recipe.tables.quantize, Path::new(TINY), out, &ProgressBar::hidden())
@@ -340,26 +334,30 @@ fn the_table_shows_what_would_be_made_again() {
         text.lines().skip(1).map(state).collect::<Vec<_>>()
     };
     // Made without an import stage, so nothing that follows can be known to be up to date.
-    assert_eq!(states(GOOD), ["missing", "out of date", "up to date", "up to date", "out of date"]);
+    assert_eq!(states(GOOD), ["missing", "missing", "out of date", "up to date", "up to date", "out of date"]);
     let artifacts = Artifacts::open(pipeline.path()).unwrap();
     let base = base::locate(Some(Path::new(TINY)), &ProgressBar::hidden()).unwrap();
     let checkpoint = artifacts.produce(&import::STAGE, base.origin, |out| {
         copy_tiny(out);
         Ok::<(), ArtifactError>(())
     });
-    let checkpoint = checkpoint.unwrap();
-    let model = artifacts.produce(
-        &quantize::STAGE,
-        quantize::origin(&self::recipe(GOOD).unwrap().tables.quantize, &checkpoint),
-        |out| quantize::run(&self::recipe(GOOD).unwrap().tables.quantize, &checkpoint.dir, out, &ProgressBar::hidden()),
-    );
+    let (checkpoint, tables) = (checkpoint.unwrap(), self::recipe(GOOD).unwrap().tables);
+    let sources = Sources::find(repository.path()).unwrap();
+    let bar = ProgressBar::hidden();
+    let pruned = artifacts.produce(&prune::STAGE, prune::origin(&tables.prune, &checkpoint, &sources), |out| {
+        prune::run(&tables.prune, &checkpoint.dir, &sources, out, &bar).map(drop)
+    });
+    let pruned = pruned.unwrap();
+    let model = artifacts.produce(&quantize::STAGE, quantize::origin(&tables.quantize, &pruned), |out| {
+        quantize::run(&tables.quantize, &pruned.dir, out, &bar)
+    });
     model.unwrap();
-    assert_eq!(states(GOOD), ["up to date", "up to date", "up to date", "up to date", "out of date"]);
-    let changed = |from: &str, to: &str| states(&GOOD.replacen(from, to, 1))[1..4].to_vec();
+    assert_eq!(states(GOOD), ["up to date", "up to date", "up to date", "up to date", "up to date", "out of date"]);
+    let changed = |from: &str, to: &str| states(&GOOD.replacen(from, to, 1))[2..5].to_vec();
     assert_eq!(changed("q4_0", "q8_0"), ["out of date", "up to date", "up to date"]);
     assert_eq!(changed("= 1000", "= 999"), ["up to date", "out of date", "out of date"]);
     fs::write(repository.path().join("data/tomato_qa_dataset.json"), "[ ]").unwrap();
-    assert_eq!(states(GOOD)[1..4], ["up to date", "out of date", "out of date"]);
+    assert_eq!(states(GOOD)[2..5], ["up to date", "out of date", "out of date"]);
 }
 
 #[test]

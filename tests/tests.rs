@@ -29,6 +29,7 @@ mod pipeline;
 mod program;
 mod projection;
 mod prompt;
+mod prune;
 mod retrieval;
 mod sensors;
 mod terminal;

@@ -46,13 +46,7 @@ fn build() -> PathBuf {
     let model = artifacts
         .produce(&quantize::STAGE, origin, |out| quantize::run(&table, &tiny::folder(), out, &ProgressBar::hidden()))
         .unwrap();
-    let provenance = Provenance {
-        base_model_sha256: "a".repeat(64),
-        base_model_name: "tiny".into(),
-        encoder_sha256: "b".repeat(64),
-        recipe_sha256: recipe.sha256,
-        tool_version: "0.1.0".into(),
-    };
+    let provenance = provenance(recipe.sha256);
     let sources = Sources::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     let (encoder, vectors) = tiny_encoder::stages(&artifacts, &recipe.tables, &sources);
     let parts = Parts { model: &model, encoder: &encoder, vectors: &vectors };
@@ -62,10 +56,22 @@ fn build() -> PathBuf {
     made.unwrap().dir
 }
 
+/// Where a test's bundle says it comes from.
+pub fn provenance(recipe_sha256: String) -> Provenance {
+    Provenance {
+        base_model_sha256: "a".repeat(64),
+        base_model_name: "tiny".into(),
+        encoder_sha256: "b".repeat(64),
+        recipe_sha256,
+        tool_version: "0.1.0".into(),
+    }
+}
+
 /// A repository's data files with `entries`.
 pub fn repository(entries: &str) -> TempDir {
     let dir = tempdir().unwrap();
-    fs::create_dir(dir.path().join("data")).unwrap();
+    fs::create_dir_all(dir.path().join("data/model")).unwrap();
+    fs::write(dir.path().join("data/model/vocabulary.txt"), "# base: none\n").unwrap();
     fs::write(dir.path().join("data/tomato_qa_dataset.json"), entries).unwrap();
     fs::write(dir.path().join("data/targets.toml"), "# targets\n").unwrap();
     fs::write(dir.path().join("NOTICE"), "Gemma is provided under …\n").unwrap();

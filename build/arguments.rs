@@ -1,0 +1,133 @@
+//! The pipeline's arguments: commands, their choices, and the names of the stages.
+//!
+//! Turns a command line into types, by clap. Does NOT do anything with them.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+use super::{artifact::Stage, bench, bundle, embed, encoder, evaluate, import, prune, quantize};
+
+/// Makes the bundle that the tomato assistant runs on. Work is kept in target/pipeline and reused.
+#[derive(Parser)]
+#[command(version)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Subcommand)]
+pub enum Command {
+    /// From nothing to an answer: fetch, import, prune, quantize, encoder, embed, bundle, install, ask
+    Quickstart {
+        /// What a grower would ask
+        question: String,
+        #[command(flatten)]
+        choices: Choices,
+    },
+    /// The same without a question
+    Run {
+        #[command(flatten)]
+        choices: Choices,
+        /// Make this stage and all later ones again
+        #[arg(long, value_name = "STAGE")]
+        from: Option<Name>,
+        /// Stop after this stage; nothing is installed then
+        #[arg(long, value_name = "STAGE")]
+        until: Option<Name>,
+    },
+    /// What is there, and whether it is up to date
+    Show {
+        /// Recipe to compare with; build/recipe.toml if left out
+        #[arg(long, value_name = "FILE")]
+        recipe: Option<PathBuf>,
+    },
+    /// Faults in data/: entries, question sets, coverage list
+    CheckData {
+        /// Longer lists, and every warning
+        #[arg(long)]
+        verbose: bool,
+    },
+    /// How often the built bundle finds the right entry, and refuses what it should
+    Retrieval,
+    /// What the built bundle answers to the validation and test questions, scored: performance_report.json, report.html
+    Evaluate {
+        /// Which questions
+        #[arg(long, default_value = "all")]
+        set: evaluate::Set,
+        /// Folder of the bundle; the last one made if left out
+        #[arg(long, value_name = "FOLDER")]
+        bundle: Option<PathBuf>,
+    },
+    /// What narrower feed-forward layers cost: the project document's recipe beside ours
+    Compare,
+    /// How well a model foretells the answers of the held-out entries
+    Loss {
+        /// A stage's folder: a checkpoint, or the quantized model
+        folder: PathBuf,
+        /// More texts to measure
+        texts: Vec<PathBuf>,
+    },
+    /// The list of pieces for [prune] vocabulary, to standard output
+    Vocabulary {
+        /// Lists of words, one a line, the most common first
+        #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+        words: Vec<PathBuf>,
+        /// Length of the list
+        #[arg(long, value_name = "N", default_value_t = 49_152)]
+        rows: usize,
+    },
+    /// Speed and memory of this engine, beside llama.cpp on the same file
+    Bench(bench::Options),
+    /// One run of it, in a process of its own
+    #[command(hide = true)]
+    BenchOnce(bench::Once),
+    /// The model against llama.cpp's recorded answers
+    Verify {
+        /// The GGUF file they were recorded with; fetched if left out
+        #[arg(long, value_name = "FILE")]
+        base: Option<PathBuf>,
+    },
+}
+
+/// What a run starts from.
+#[derive(clap::Args)]
+pub struct Choices {
+    /// GGUF file or Hugging Face folder of a Gemma 3 text model; Gemma 3 270M is fetched if left out
+    #[arg(long, value_name = "PATH")]
+    pub base: Option<PathBuf>,
+    /// Hugging Face folder of a BERT sentence encoder; all-MiniLM-L6-v2 is fetched if left out
+    #[arg(long, value_name = "FOLDER")]
+    pub encoder: Option<PathBuf>,
+    /// Recipe; build/recipe.toml if left out
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+}
+
+/// The stages, in order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Name {
+    /// Stage `import`.
+    Import,
+    /// Stage `prune`.
+    Prune,
+    /// Stage `quantize`.
+    Quantize,
+    /// Stage `encoder`.
+    Encoder,
+    /// Stage `embed`.
+    Embed,
+    /// Stage `bundle`.
+    Bundle,
+}
+
+/// Each with what it leaves.
+pub const STAGES: [(Name, Stage); 6] = [
+    (Name::Import, import::STAGE),
+    (Name::Prune, prune::STAGE),
+    (Name::Quantize, quantize::STAGE),
+    (Name::Encoder, encoder::STAGE),
+    (Name::Embed, embed::STAGE),
+    (Name::Bundle, bundle::STAGE),
+];

@@ -1,0 +1,57 @@
+//! `pipeline loss`: how well a checkpoint, or the quantized model, foretells texts it was not made for.
+//!
+//! Turns a folder into one line a text: the answers of the held-out entries, and any files named. Bits per byte compare
+//! models of different vocabularies, perplexity does not. Does NOT know how the model was made.
+
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    artifact::{ArtifactError, at},
+    dense::{Dense, DenseError, Loss, WINDOW},
+    sources::{Sources, SourcesError},
+    split::held_out,
+};
+
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum LossError {
+    /// The model.
+    #[error(transparent)]
+    Dense(#[from] DenseError),
+    /// The entries.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    /// A text cannot be read.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+}
+
+/// A table for the model in `folder`: the held-out answers of the repository at `root`, then `texts`.
+///
+/// # Errors
+/// [`LossError`].
+pub fn run(folder: &Path, root: &Path, texts: &[PathBuf]) -> Result<String, LossError> {
+    let knowledge = Sources::find(root)?.knowledge()?;
+    let answers: Vec<&str> =
+        knowledge.entries().iter().filter(|entry| held_out(&entry.id)).map(|entry| &*entry.output).collect();
+    let others = texts.iter().map(|path| fs::read_to_string(path).map_err(at(path)));
+    let others = others.collect::<Result<Vec<_>, _>>()?;
+    let model = Dense::open(folder, WINDOW)?;
+    let mut table =
+        format!("{:<28} {:>7} {:>7} {:>13} {:>10}\n", "text", "bytes", "tokens", "bits per byte", "perplexity");
+    let mut line = |name: &str, loss: Loss| {
+        let (bits, perplexity) = (loss.bits_per_byte(), loss.perplexity());
+        writeln!(table, "{name:<28} {:>7} {:>7} {bits:>13.4} {perplexity:>10.2}", loss.bytes, loss.tokens)
+            .expect("a string takes any text");
+    };
+    line("answers of held-out entries", model.losses(&answers)?);
+    for (path, text) in texts.iter().zip(&others) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        line(&name, model.loss(text)?);
+    }
+    Ok(table)
+}
