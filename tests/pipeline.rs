@@ -31,7 +31,7 @@ use std::{
 };
 use tempfile::{TempDir, tempdir};
 use tomato_assistant::{
-    bundle::{Bundle, MODEL, Provenance},
+    bundle::{Bundle, MODEL},
     model::weights::Weights,
 };
 

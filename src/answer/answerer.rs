@@ -1,7 +1,7 @@
 //! The answerer: everything an answer needs, loaded from a bundle, and the steps from question to answer.
 //!
-//! The model's words pass the guard a sentence at a time; a sentence that fails ends the model's part, and when too
-//! little is left the best curated entry is shown instead. Does NOT hold words of its own: they are in `text`.
+//! The model's words pass the guard a sentence at a time; when one fails, or too little was said, the best curated entry
+//! is shown instead. Does NOT hold words of its own: they are in `text`.
 
 use super::{
     Answer, Question, Reference,
@@ -122,10 +122,11 @@ impl Answerer {
         if generated.ending == Ending::Complete {
             gate.finish();
         }
-        let Gate { shown, stopped, .. } = gate;
+        let Gate { shown, stopped, failed, .. } = gate;
         answer.stopped = stopped;
         answer.text = shown;
-        if !stopped && answer.text.split_whitespace().count() < FEWEST_WORDS {
+        // A text that was cut lacks what came after, which may be what was asked.
+        if !stopped && (failed || answer.text.split_whitespace().count() < FEWEST_WORDS) {
             log::info!("the model's text was unusable, the curated entry is shown; it was {:?}", generated.text);
             answer.fallback = true;
             let entry = &self.library.knowledge.entries()[best];
