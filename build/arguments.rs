@@ -5,7 +5,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-use super::{artifact::Stage, bench, bundle, embed, encoder, evaluate, import, prune, quantize};
+use super::{artifact::Stage, bench, bundle, embed, encoder, evaluate, finetune, import, merge, prune, quantize};
 
 /// Makes the bundle that the tomato assistant runs on. Work is kept in target/pipeline and reused.
 #[derive(Parser)]
@@ -103,6 +103,9 @@ pub struct Choices {
     /// Recipe; build/recipe.toml if left out
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
+    /// Train the adapter instead of taking that of data/model; about an hour on two cores
+    #[arg(long)]
+    pub train: bool,
 }
 
 /// The stages, in order.
@@ -112,6 +115,10 @@ pub enum Name {
     Import,
     /// Stage `prune`.
     Prune,
+    /// Stage `finetune`.
+    Finetune,
+    /// Stage `merge`.
+    Merge,
     /// Stage `quantize`.
     Quantize,
     /// Stage `encoder`.
@@ -123,9 +130,11 @@ pub enum Name {
 }
 
 /// Each with what it leaves.
-pub const STAGES: [(Name, Stage); 6] = [
+pub const STAGES: [(Name, Stage); 8] = [
     (Name::Import, import::STAGE),
     (Name::Prune, prune::STAGE),
+    (Name::Finetune, finetune::STAGE),
+    (Name::Merge, merge::STAGE),
     (Name::Quantize, quantize::STAGE),
     (Name::Encoder, encoder::STAGE),
     (Name::Embed, embed::STAGE),

@@ -98,6 +98,16 @@ pub fn tensor(
     QTensor::new(storage, shape).map_err(fail)
 }
 
+/// Tensor `name` of `shape` from Q4_0 blocks that were made elsewhere.
+///
+/// # Errors
+/// [`BlocksError::Quantize`]: blocks that do not fill the shape.
+pub fn from_bytes(name: &str, shape: &[usize], bytes: Vec<u8>) -> Result<QTensor, BlocksError> {
+    let fail = |source| BlocksError::Quantize { name: name.into(), source };
+    let storage = QStorage::from_data(Cow::Owned(bytes), &Device::Cpu, GgmlDType::Q4_0).map_err(fail)?;
+    QTensor::new(storage, shape).map_err(fail)
+}
+
 /// Writes the GGUF file `path`: `metadata`, then `tensors` by their ggml names, both in this order.
 ///
 /// # Errors

@@ -8,19 +8,23 @@ pub mod likeness;
 pub mod sets;
 pub mod wording;
 
-use super::questions::{self, Kind, Narrow, Question, QuestionsError};
+use super::questions::{self, Kind, Narrow, Question, QuestionsError, Refused};
 use likeness::{Pair, Vocabulary, closest_entries, closest_within};
 use sets::Split;
 use std::{
     fmt::{self, Display},
     fs,
     io::{self, Write},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 use tomato_assistant::knowledge::{Entry, Knowledge, KnowledgeError};
 
 /// The curated entries, below the repository's root.
 const ENTRIES: &str = "data/tomato_qa_dataset.json";
+/// How many narrow and broad questions an entry has at least, and how many sentences answer one.
+const NARROW: (usize, RangeInclusive<usize>) = (4, 1..=2);
+const BROAD: (usize, RangeInclusive<usize>) = (3, 1..=9);
 /// Describes them, with the coverage list.
 const README: &str = "data/README.md";
 
@@ -59,8 +63,14 @@ pub struct Data {
     pub test: Vec<Question>,
     /// Questions for tuning.
     pub development: Vec<Question>,
+    /// 60 about details.
+    pub narrow_test: Vec<Question>,
     /// Questions about details of the entries, to learn from.
     pub narrow: Vec<Narrow>,
+    /// Whole questions about the entries, to learn from.
+    pub broad: Vec<Narrow>,
+    /// Questions to learn refusing from.
+    pub refused: Vec<Refused>,
     /// Text of data/README.md.
     pub readme: String,
 }
@@ -79,15 +89,23 @@ impl Data {
             entries: Knowledge::parse(&text(ENTRIES)?)?.entries().to_vec(),
             validation: questions::load(&root.join(questions::VALIDATION))?,
             test: questions::load(&root.join(questions::TEST))?,
-            development: questions::load(&root.join(questions::DEVELOPMENT))?,
+            development: questions::development(root)?,
+            narrow_test: questions::load(&root.join(questions::NARROW_TEST))?,
             narrow: questions::load(&root.join(questions::NARROW))?,
+            broad: questions::load(&root.join(questions::BROAD))?,
+            refused: questions::load(&root.join(questions::REFUSED))?,
             readme: text(README)?,
         })
     }
 
     /// The question sets by name, in the order in which they are shown.
-    fn sets(&self) -> [(&'static str, &[Question]); 3] {
-        [("validation", &self.validation), ("test", &self.test), ("development", &self.development)]
+    fn sets(&self) -> [(&'static str, &[Question]); 4] {
+        [
+            ("validation", &self.validation),
+            ("test", &self.test),
+            ("narrow test", &self.narrow_test),
+            ("development", &self.development),
+        ]
     }
 }
 
@@ -122,9 +140,9 @@ pub fn run(root: &Path, verbose: bool, out: &mut dyn Write) -> Result<(), CheckE
 
 /// All checks. `verbose` makes the lists of the report longer; it changes no judgement.
 pub fn check(data: &Data, verbose: bool) -> Report {
-    let Data { entries, validation, test, development, narrow, readme } = data;
+    let Data { entries, validation, test, development, narrow_test, narrow, broad, refused, readme } = data;
     let most = if verbose { 40 } else { 10 };
-    let split = Split::new(&[validation, test], development, narrow, entries);
+    let split = Split::new(&[validation, test, narrow_test], development, &[narrow, broad], refused, entries);
     let mut pairs = closest_entries(entries);
     let errors = [
         entries::counts(entries),
@@ -140,12 +158,16 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         wording::units(entries),
         wording::doses(entries),
         sets::counts(validation, test),
-        sets::forms(validation, true, entries),
-        sets::forms(test, true, entries),
-        sets::forms(development, false, entries),
+        sets::forms(validation, 2..=4, entries),
+        sets::forms(test, 2..=4, entries),
+        sets::forms(narrow_test, 1..=1, entries),
+        sets::forms(development, 1..=12, entries),
         sets::facts(validation, entries),
         sets::facts(test, entries),
-        sets::narrow(narrow, entries),
+        sets::facts(narrow_test, entries),
+        sets::answered(development, entries),
+        sets::labelled("narrow", narrow, NARROW, entries),
+        sets::labelled("broad", broad, BROAD, entries),
         split.leakage(),
     ];
     pairs.truncate(most);
@@ -160,6 +182,8 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     let paraphrases: usize = entries.iter().map(|entry| entry.paraphrases.len()).sum();
     counts.push(format!("{paraphrases:>5}  paraphrases of them"));
     counts.push(format!("{:>5}  narrow questions about them", narrow.len()));
+    counts.push(format!("{:>5}  broad questions about them", broad.len()));
+    counts.push(format!("{:>5}  questions to learn refusing from", refused.len()));
     counts.push("\nquestions     plain  readings  refuse".into());
     counts.extend(data.sets().map(|(name, set)| {
         let [plain, readings, refuse] = [Kind::Plain, Kind::Readings, Kind::Refuse].map(|kind| sets::count(set, kind));

@@ -9,18 +9,17 @@ use tomato_assistant::model::gemma3::Gemma3;
 
 use super::{
     artifact::{ArtifactError, at},
+    calibration,
     dense::{Dense, DenseError, Loss, WINDOW},
     ffn::{self, Activity, Fit, Score},
+    finetune::FinetuneError,
     sources::{Sources, SourcesError},
     split,
 };
 
-/// Text of everything but tomatoes, to calibrate with; and other such text, to measure on.
-const CALIBRATION: &str = "data/text/calibration-english.txt";
+/// General text, to measure on.
 const GENERAL: &str = "data/text/held-out-english.txt";
 
-/// Windows of calibration text about tomatoes, and as many of the other: some 8,000 tokens in all.
-const CALIBRATION_WINDOWS: usize = 8;
 /// Layers at either end that the document's recipe leaves alone.
 const PROTECTED_ENDS: usize = 4;
 
@@ -33,6 +32,9 @@ pub enum CompareError {
     /// The curated entries cannot be read.
     #[error(transparent)]
     Sources(#[from] SourcesError),
+    /// There is no text to calibrate with.
+    #[error("calibration: {0}")]
+    Calibration(#[from] FinetuneError),
     /// A text cannot be read, or the table not written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -149,21 +151,13 @@ fn measure(dense: &mut Dense, model: &Gemma3, texts: &Texts, bar: &ProgressBar) 
 
 /// Texts to calibrate with (as windows) and to measure on: the held-out entries' answers, and general English.
 fn texts(dense: &Dense, root: &Path) -> Result<Texts, CompareError> {
-    let read = |name: &str| {
-        let path = root.join(name);
-        fs::read_to_string(&path).map_err(at(&path))
-    };
-    let knowledge = Sources::find(root)?.knowledge()?;
-    let of = |wanted: bool| {
-        let entries = knowledge.entries().iter().filter(|entry| split::held_out(&entry.id) == wanted);
-        entries.map(|entry| entry.output.as_str()).collect::<Vec<_>>()
-    };
-    // Every eighth answer, lest all windows speak of the first category.
-    let spread: Vec<&str> = of(false).into_iter().step_by(8).collect();
-    let mut calibration = dense.windows(&spread.join("\n"))?;
-    calibration.truncate(CALIBRATION_WINDOWS);
-    calibration.extend(dense.windows(&read(CALIBRATION)?)?.into_iter().take(CALIBRATION_WINDOWS));
-    Ok(Texts { tomato: of(true).join("\n"), general: read(GENERAL)?, calibration })
+    let sources = Sources::find(root)?;
+    let knowledge = sources.knowledge()?;
+    let held_out = knowledge.entries().iter().filter(|entry| split::held_out(&entry.id));
+    let tomato = held_out.map(|entry| entry.output.as_str()).collect::<Vec<_>>().join("\n");
+    let path = root.join(GENERAL);
+    let general = fs::read_to_string(&path).map_err(at(&path))?;
+    Ok(Texts { tomato, general, calibration: calibration::windows(dense, &sources)? })
 }
 
 /// Loss added to each token of the calibration text when the FFN of one layer after the other is left out.

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{
     artifact::{Artifact, Stage},
     encoder::Made,
+    finetune::Record,
     import::Imported,
     prune::Pruned,
     size,
@@ -33,6 +34,21 @@ pub fn describe_pruned(pruned: &Pruned) {
         .map(|(same, of)| format!("; {same} of {of} questions and answers have the tokens they had"))
         .unwrap_or_default();
     tell(&format!("{rows} of {rows_before} pieces, {millions:.1} M parameters{texts}"));
+}
+
+/// The training that was done.
+pub fn describe_training(record: Record) {
+    let Record { parameters, tokens, curve, best, .. } = record;
+    let Some(kept) = curve.iter().find(|check| check.step == best) else { return };
+    tell(&format!(
+        "{:.2} M parameters trained on {tokens} tokens a pass in {:.0} s; kept step {best}: held-out loss {:.3}, {:.1} % of \
+         questions about details, {:.1} % of references right",
+        parameters as f64 / 1e6,
+        curve.last().map_or(0.0, |check| check.seconds),
+        kept.held_out,
+        100.0 * kept.narrow,
+        100.0 * kept.reference
+    ));
 }
 
 /// The sentence encoder that was made.
@@ -73,6 +89,11 @@ pub fn bar(name: &'static str) -> ProgressBar {
 /// The same, counting things.
 pub fn counter(name: &'static str) -> ProgressBar {
     progress(name, "{prefix:<10} [{wide_bar}] {pos}/{len} {eta}")
+}
+
+/// The same, counting tokens, with their speed.
+pub fn tokens(name: &'static str) -> ProgressBar {
+    progress(name, "{prefix:<10} [{wide_bar}] {pos}/{len} tokens, {per_sec}, {eta} left")
 }
 
 fn progress(name: &'static str, template: &str) -> ProgressBar {

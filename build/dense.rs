@@ -16,6 +16,7 @@ use tomato_assistant::{
         ops::Pass,
         weights::{Weights, WeightsError},
     },
+    prompt::Part,
 };
 
 use super::{
@@ -119,6 +120,21 @@ impl Dense {
             .encode_fast(text, false)
             .map_err(|error| DenseError::File { file: TOKENIZER, cause: error.to_string() })?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// A prompt as ids, <bos> in front, and the places of the tokens at which judged sentences end.
+    ///
+    /// # Errors
+    /// As [`ids`](Self::ids).
+    pub fn read(&self, parts: &[Part]) -> Result<(Vec<u32>, Vec<u32>), DenseError> {
+        let (mut ids, mut ends) = (vec![self.begin], Vec::new());
+        for part in parts {
+            ids.extend(self.ids(&part.text)?);
+            if part.judged {
+                ends.push(ids.len() as u32 - 1);
+            }
+        }
+        Ok((ids, ends))
     }
 
     /// `text` cut into windows of [`WINDOW`] tokens, each beginning with <bos>.

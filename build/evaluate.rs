@@ -19,7 +19,7 @@ use tomato_assistant::{
 
 use super::{
     artifact::{ArtifactError, at},
-    questions::{self, Question, QuestionsError, TEST, VALIDATION},
+    questions::{self, NARROW_TEST, Question, QuestionsError, TEST, VALIDATION},
 };
 use report::{Answered, Report};
 use score::{ScoreError, Scorer};
@@ -67,7 +67,11 @@ pub enum Set {
     Validation,
     /// The 120 others.
     Test,
-    /// Both.
+    /// The 60 about details.
+    Narrow,
+    /// Those for tuning; what they must tell is sentences, word for word.
+    Development,
+    /// Validation, test and narrow.
     All,
 }
 
@@ -79,10 +83,15 @@ pub enum Set {
 pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> Result<Report, EvaluateError> {
     let bundle = Bundle::open(dir)?;
     let mut asked = Vec::new();
-    for (name, file, wanted) in [("validation", VALIDATION, set != Set::Test), ("test", TEST, set != Set::Validation)] {
-        if wanted {
+    for (name, file, own) in
+        [("validation", VALIDATION, Set::Validation), ("test", TEST, Set::Test), ("narrow", NARROW_TEST, Set::Narrow)]
+    {
+        if set == own || set == Set::All {
             asked.extend(questions::load::<Question>(&root.join(file))?.into_iter().map(|question| (name, question)));
         }
+    }
+    if set == Set::Development {
+        asked.extend(questions::development(root)?.into_iter().map(|question| ("development", question)));
     }
     let path = bundle.knowledge();
     let knowledge = Knowledge::parse(&fs::read_to_string(&path).map_err(at(&path))?)?;
@@ -148,7 +157,8 @@ fn judge(
         entry_alone: scorer.score(note, alone, &given),
         first_word_s: answer.stats.time_to_first_token.as_secs_f64(),
         total_s: answer.stats.total.as_secs_f64(),
-        tokens: answer.stats.tokens,
+        tokens: answer.stats.prompt_tokens,
+        considered: answer.considered.clone(),
         rss_mib: answer.stats.memory.rss_mib,
         peak_mib: answer.stats.memory.peak_mib,
     })

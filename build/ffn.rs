@@ -7,10 +7,12 @@
 use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 use tomato_assistant::model::{
-    gemma3::{Gemma3, Layer},
+    gemma3::{Gemma3, Layer, Site},
     linear::Linear,
     ops::Pass,
 };
+
+use super::cholesky;
 
 /// Widths are multiples of this: the block of the quantized formats.
 pub const BLOCK: usize = 32;
@@ -35,7 +37,10 @@ pub fn observe(model: &Gemma3, windows: &[Vec<u32>], each: impl Fn()) -> Result<
     let mut seen: Vec<Activity> = Vec::new();
     for ids in windows {
         let ids = Tensor::new(ids.as_slice(), &Device::Cpu)?.unsqueeze(0)?;
-        model.forward_observed(&ids, Pass::Infer, None, &mut |layer, neurons| {
+        model.forward_observed(&ids, Pass::Infer, None, &mut |layer, site, neurons| {
+            if site != Site::Down {
+                return Ok(());
+            }
             let neurons = neurons.squeeze(0)?;
             let absolute = neurons.abs()?.sum(0)?;
             let products = neurons.t()?.matmul(&neurons)?;
@@ -125,62 +130,17 @@ fn refit(down: &Tensor, products: &Tensor, kept: &Tensor) -> Result<Tensor> {
     let ridge = RIDGE * diagonal / width as f64;
     let old: Vec<Vec<f64>> = down.index_select(kept, 1)?.to_dtype(DType::F64)?.to_vec2()?;
     (0..width).for_each(|at| normal[at * width + at] += ridge);
-    factor(&mut normal, width)?;
+    cholesky::factor(&mut normal, width)?;
     let solved: Vec<f32> = target
         .into_par_iter()
         .zip(old)
         .flat_map_iter(|(mut row, old)| {
             row.iter_mut().zip(&old).for_each(|(value, old)| *value += ridge * old);
-            solve(&normal, width, &mut row);
+            cholesky::solve(&normal, width, &mut row);
             row.into_iter().map(|value| value as f32)
         })
         .collect();
     Tensor::from_vec(solved, (down.dim(0)?, width), &Device::Cpu)
-}
-
-/// Cholesky's factor L of a symmetric matrix in place, rows of `n`; what is above the diagonal stays as it was.
-fn factor(matrix: &mut [f64], n: usize) -> Result<()> {
-    for row in 0..n {
-        let (above, rest) = matrix.split_at_mut(row * n);
-        let own = &mut rest[..=row];
-        for column in 0..row {
-            let other = &above[column * n..=column * n + column];
-            own[column] = (own[column] - dot(&own[..column], &other[..column])) / other[column];
-        }
-        let square = own[row] - dot(&own[..row], &own[..row]);
-        if square.is_nan() || square <= 0.0 {
-            candle_core::bail!("the calibration text is too short for {n} neurons, or a weight is not a number");
-        }
-        own[row] = square.sqrt();
-    }
-    Ok(())
-}
-
-/// Solves L L^T x = b in place.
-fn solve(factor: &[f64], n: usize, b: &mut [f64]) {
-    for row in 0..n {
-        let own = &factor[row * n..=row * n + row];
-        b[row] = (b[row] - dot(&own[..row], &b[..row])) / own[row];
-    }
-    for row in (0..n).rev() {
-        let own = &factor[row * n..=row * n + row];
-        b[row] /= own[row];
-        let value = b[row];
-        b[..row].iter_mut().zip(own).for_each(|(b, weight)| *b -= value * weight);
-    }
-}
-
-/// In eight sums, which the compiler can keep in one register each.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0f64; 8];
-    let (a_parts, b_parts) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_parts.zip(b_parts) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<f64>() + rest
 }
 
 fn dense(linear: &Linear) -> Result<&Tensor> {

@@ -16,13 +16,15 @@ use stages::{
     check_data::{self, CheckError},
     checkpoint::TENSORS,
     compare::{self, CompareError},
-    console::{bar, counter, describe, describe_encoder, describe_pruned, report},
+    console::{bar, counter, describe, describe_encoder, describe_pruned, describe_training, report, tokens},
     embed::{self, EmbedError},
     encoder::{self, EncoderError, Reference},
     encoder_base::{self, EncoderBaseError},
     evaluate::{self, EvaluateError},
+    finetune::{self, FinetuneError},
     import::{self, ImportError},
     loss::{self, LossError},
+    merge::{self, MergeError},
     prune::{self, PruneError},
     quantize::{self, QuantizeError},
     quickstart::{self, AskError},
@@ -58,6 +60,10 @@ enum Failure {
     Import(#[from] ImportError),
     #[error(transparent)]
     Prune(#[from] PruneError),
+    #[error(transparent)]
+    Finetune(#[from] FinetuneError),
+    #[error(transparent)]
+    Merge(#[from] MergeError),
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
     #[error(transparent)]
@@ -190,9 +196,34 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
         return Ok(None);
     }
 
-    let model = artifacts.produce(&quantize::STAGE, quantize::origin(&tables.quantize, &pruned), |out| {
-        quantize::run(&tables.quantize, &pruned.dir, out, &bar("quantize")).map_err(Failure::from)
-    })?;
+    let checkpoint = match &tables.finetune {
+        Some(table) => {
+            let origin = finetune::origin(table, &pruned, &sources, choices.train);
+            let adapter = artifacts.produce(&finetune::STAGE, origin, |out| match choices.train {
+                true => finetune::train(table, &pruned, &sources, (&folder, out), &tokens("finetune"))
+                    .map(describe_training),
+                false => finetune::take(&pruned, &sources, out),
+            })?;
+            report(&finetune::STAGE, &adapter);
+            if until == Some(Name::Finetune) {
+                return Ok(None);
+            }
+            let merged = artifacts.produce(&merge::STAGE, merge::origin(&pruned, &adapter), |out| {
+                merge::run(&pruned, &adapter.dir, out, &bar("merge"))
+            })?;
+            report(&merge::STAGE, &merged);
+            merged
+        }
+        None => pruned,
+    };
+    if matches!(until, Some(Name::Finetune | Name::Merge)) {
+        return Ok(None);
+    }
+
+    let model =
+        artifacts.produce(&quantize::STAGE, quantize::origin(&tables.quantize, &checkpoint, &sources), |out| {
+            quantize::run(&tables.quantize, &checkpoint.dir, &sources, out, &bar("quantize")).map_err(Failure::from)
+        })?;
     report(&quantize::STAGE, &model);
     if until == Some(Name::Quantize) {
         return Ok(None);

@@ -7,7 +7,7 @@ use candle_core::{D, Device, Result, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use tomato_assistant::knowledge::{Entry, projection::Projection, vectors::texts};
 
-use super::recipe;
+use super::{draw::Draw, recipe};
 
 /// For each entry the places of its texts in the list of all vectors.
 pub fn texts_of(entries: &[Entry]) -> Vec<Vec<usize>> {
@@ -43,10 +43,11 @@ pub fn learn(table: &recipe::Embed, vectors: &[Vec<f32>], entries: &[Vec<usize>]
     let matrix = Var::from_tensor(&identity)?;
     let settings = ParamsAdamW { lr: table.learning_rate, weight_decay: 0.0, ..ParamsAdamW::default() };
     let mut adam = AdamW::new(vec![matrix.clone()], settings)?;
-    let mut draw = Draw { state: table.seed, order: Vec::new() };
+    let (mut draw, mut order) = (Draw::new(table.seed), Vec::new());
     for step in 0..table.steps {
         adam.set_learning_rate(table.learning_rate * (1.0 - step as f64 / table.steps as f64));
-        let drawn: Vec<usize> = (0..table.entries.min(entries.len())).map(|_| draw.next(entries.len())).collect();
+        let drawn: Vec<usize> =
+            (0..table.entries.min(entries.len())).map(|_| next(&mut draw, &mut order, entries.len())).collect();
         let rows: Vec<(usize, usize)> =
             drawn.iter().flat_map(|&entry| entries[entry].iter().map(move |&row| (entry, row))).collect();
         let values: Vec<f32> = rows.iter().flat_map(|&(_, row)| vectors[row].iter().copied()).collect();
@@ -76,29 +77,11 @@ fn contrast(texts: &Tensor, rows: &[(usize, usize)], matrix: &Tensor, sharpness:
     (others.log()? - own.log()?)?.mean_all()
 }
 
-/// Numbers below a limit in an order drawn by chance; all of them before one comes again.
-struct Draw {
-    state: u64,
-    order: Vec<usize>,
-}
-
-impl Draw {
-    fn next(&mut self, below: usize) -> usize {
-        if self.order.is_empty() {
-            self.order = (0..below).collect();
-            for place in (1..below).rev() {
-                let other = (self.random() % (place as u64 + 1)) as usize;
-                self.order.swap(place, other);
-            }
-        }
-        self.order.pop().unwrap_or(0)
+/// A number below `limit`, in an order drawn by chance: all of them before one comes again.
+fn next(draw: &mut Draw, order: &mut Vec<usize>, limit: usize) -> usize {
+    if order.is_empty() {
+        order.extend(0..limit);
+        draw.shuffle(order);
     }
-
-    /// SplitMix64 (Steele et al. 2014).
-    fn random(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
+    order.pop().unwrap_or(0)
 }

@@ -3,26 +3,36 @@
 //! The GGUF has ggml's tensor names and all metadata of llama.cpp's "gemma3", so both llama.cpp and the appliance open
 //! it. Reads the checkpoint in pieces: memory holds the quantized model only. Does NOT know where the checkpoint is from.
 
+use candle_core::quantized::gguf_file::Value;
 use indicatif::ProgressBar;
 use std::{fs, path::Path};
 use tomato_assistant::{
     bundle::{MODEL, TOKENIZER},
-    model::weights::{Weights, WeightsError, ggml_name},
+    model::{
+        gemma3::Site,
+        weights::{SELECTOR_KEY, Weights, WeightsError, ggml_name},
+    },
 };
 
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
     blocks::{self, BlocksError},
+    calibration,
     checkpoint::{CONFIG, Checkpoint},
+    compensate::{self, Compensation, Correlations},
     config_json::Config,
+    dense::{Dense, DenseError, WINDOW},
+    finetune::FinetuneError,
     import::ImportError,
-    metadata,
+    merge, metadata,
+    questions::{BROAD, NARROW, REFUSED},
     recipe::{self, BlockFormat},
     size,
+    sources::{CLIMATE, ENTRIES, Sources},
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 6, name: "quantize", revision: 2 };
+pub const STAGE: Stage = Stage { number: 6, name: "quantize", revision: 3 };
 
 /// Why there is no quantized model.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +40,15 @@ pub enum QuantizeError {
     /// The checkpoint is not what the import stage leaves behind.
     #[error(transparent)]
     Checkpoint(#[from] ImportError),
+    /// The model cannot be watched over the calibration text.
+    #[error(transparent)]
+    Dense(#[from] DenseError),
+    /// There is no calibration text.
+    #[error("calibration: {0}")]
+    Calibration(#[from] FinetuneError),
+    /// The computation failed.
+    #[error("calibration: {0}")]
+    Compute(#[from] candle_core::Error),
     /// A tensor cannot be quantized or written.
     #[error(transparent)]
     Blocks(#[from] BlocksError),
@@ -42,8 +61,12 @@ pub enum QuantizeError {
 }
 
 /// What this stage's folder is made from.
-pub fn origin(table: &recipe::Quantize, checkpoint: &Artifact) -> Origin {
-    Origin::new(&STAGE, table, checkpoint.inputs())
+pub fn origin(table: &recipe::Quantize, checkpoint: &Artifact, sources: &Sources) -> Origin {
+    let mut inputs = checkpoint.inputs();
+    if table.compensate {
+        inputs.extend(sources.inputs(&[ENTRIES, CLIMATE, NARROW, BROAD, REFUSED]));
+    }
+    Origin::new(&STAGE, table, inputs)
 }
 
 /// Reads the Hugging Face folder `checkpoint`, writes `model.gguf` and `tokenizer.json` into `out`. `bar` counts bytes of
@@ -51,10 +74,28 @@ pub fn origin(table: &recipe::Quantize, checkpoint: &Artifact) -> Origin {
 ///
 /// # Errors
 /// [`QuantizeError`].
-pub fn run(table: &recipe::Quantize, checkpoint: &Path, out: &Path, bar: &ProgressBar) -> Result<(), QuantizeError> {
+pub fn run(
+    table: &recipe::Quantize,
+    checkpoint: &Path,
+    sources: &Sources,
+    out: &Path,
+    bar: &ProgressBar,
+) -> Result<(), QuantizeError> {
     let config = Config::read(&checkpoint.join(CONFIG))?;
     let mut tensors = Checkpoint::open(checkpoint)?;
-    let metadata = metadata::gguf(&config, table.ffn, checkpoint)?;
+    let mut correlations = match table.compensate {
+        true => {
+            let dense = Dense::open(checkpoint, WINDOW)?;
+            compensate::observe(&dense.model, &calibration::windows(&dense, sources)?, |_| {})?
+        }
+        false => Correlations::new(),
+    };
+    let mut compensation: Option<((usize, Site), Compensation)> = None;
+    let mut metadata = metadata::gguf(&config, table.ffn, checkpoint)?;
+    if let Some(head) = merge::selector(checkpoint).map_err(ImportError::from)? {
+        // In the metadata, since llama.cpp opens no file with tensors that it does not know.
+        metadata.push((SELECTOR_KEY.into(), Value::Array(head.into_iter().map(Value::F32).collect())));
+    }
     let path = out.join(MODEL);
 
     let shapes = config.tensors();
@@ -64,6 +105,20 @@ pub fn run(table: &recipe::Quantize, checkpoint: &Path, out: &Path, bar: &Progre
         tensors.check(&name, &shape)?;
         let ggml = ggml_name(&name).ok_or_else(|| ImportError::Unsupported(format!("a tensor {name}")))?;
         let format = format_of(&ggml, table);
+        if let Some(site) = site_of(&ggml).filter(|_| table.compensate && format == Some(BlockFormat::Q4_0)) {
+            // Matrices that read the same follow each other.
+            if compensation.as_ref().is_none_or(|(known, _)| *known != site)
+                && let Some(sums) = correlations.remove(&site)
+            {
+                compensation = Some((site, Compensation::new(&sums)?));
+            }
+            if let Some((_, compensation)) = compensation.as_ref().filter(|(known, _)| *known == site) {
+                let bytes = compensation.q4_0(&tensors.values(&name, &shape)?);
+                quantized.push((ggml, blocks::from_bytes(&name, &shape, bytes)?));
+                bar.inc(4 * shape.iter().product::<usize>() as u64);
+                continue;
+            }
+        }
         let tensor = blocks::tensor(&name, &shape, format, |first, count| {
             let mut values = tensors.piece(&name, first, count)?;
             if format.is_none() {
@@ -86,6 +141,19 @@ pub fn run(table: &recipe::Quantize, checkpoint: &Path, out: &Path, bar: &Progre
     let tokenizer = out.join(TOKENIZER);
     fs::copy(checkpoint.join(TOKENIZER), &tokenizer).map_err(at(&tokenizer))?;
     Ok(())
+}
+
+/// What the matrix reads; None for what is no matrix of a layer.
+fn site_of(ggml: &str) -> Option<(usize, Site)> {
+    let (layer, part) = ggml.strip_prefix("blk.")?.split_once('.')?;
+    let site = match part.strip_suffix(".weight")? {
+        "attn_q" | "attn_k" | "attn_v" => Site::Attention,
+        "attn_output" => Site::Output,
+        "ffn_gate" | "ffn_up" => Site::Ffn,
+        "ffn_down" => Site::Down,
+        _ => return None,
+    };
+    Some((layer.parse().ok()?, site))
 }
 
 /// The recipe's format for a matrix; None for a norm, which stays f32.

@@ -19,11 +19,20 @@ use tomato_assistant::{
 pub const VALIDATION: &str = "data/validation_questions.json";
 /// The 120 questions that nothing is trained or tuned on.
 pub const TEST: &str = "data/test_questions.json";
+/// 60 questions about details, each with its one fact, that nothing is trained or tuned on.
+pub const NARROW_TEST: &str = "data/narrow_test_questions.json";
 /// Questions for tuning: entries and refusals, no facts.
 pub const DEVELOPMENT: &str = "data/development_questions.json";
+/// The sentences that answer each of them.
+pub const DEVELOPMENT_ANSWERS: &str = "data/development_answers.json";
 
 /// Questions that one or two sentences of an entry answer.
 pub const NARROW: &str = "data/narrow_questions.json";
+
+/// Whole questions with the half of an entry that answers them.
+pub const BROAD: &str = "data/broad_questions.json";
+/// Questions to learn refusing from.
+pub const REFUSED: &str = "data/refused_questions.json";
 
 /// What decides the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +147,7 @@ pub enum QuestionsError {
     },
 }
 
-/// A question about a detail of one entry.
+/// A question about one entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Narrow {
@@ -146,11 +155,50 @@ pub struct Narrow {
     pub entry: String,
     /// In the grower's words, typing errors and all.
     pub question: String,
-    /// The one or two sentences of the entry's answer that answer it, word for word.
+    /// The sentences of the entry's answer that answer it, word for word: one or two for a detail.
     pub answer: Vec<String>,
 }
 
-/// Reads the question set in `path`: [`Question`]s or [`Narrow`] ones.
+/// A question that nothing may answer, to learn refusing from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// As typed.
+    pub question: String,
+    /// Why.
+    pub why: Why,
+}
+
+/// The sentences that answer a development question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answered {
+    /// Of the question.
+    pub id: String,
+    /// Sentences of its entries, word for word.
+    pub answer: Vec<String>,
+}
+
+/// The development questions of the repository at `root`, each with the sentences that answer it as its facts.
+///
+/// # Errors
+/// [`QuestionsError`].
+pub fn development(root: &Path) -> Result<Vec<Question>, QuestionsError> {
+    let answers: Vec<Answered> = load(&root.join(DEVELOPMENT_ANSWERS))?;
+    let mut questions: Vec<Question> = load(&root.join(DEVELOPMENT))?;
+    let fact = |sentence: &String| Fact {
+        sentence: sentence.clone(),
+        patterns: vec![regex::escape(sentence)],
+        from: Basis::Entries,
+    };
+    for question in &mut questions {
+        let own = answers.iter().filter(|answered| answered.id == question.id);
+        question.facts = own.flat_map(|answered| &answered.answer).map(fact).collect();
+    }
+    Ok(questions)
+}
+
+/// Reads the question set in `path`: [`Question`]s, [`Narrow`] or [`Refused`] ones.
 ///
 /// # Errors
 /// [`QuestionsError`], with the path and what to mend in it.

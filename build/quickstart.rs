@@ -47,6 +47,6 @@ pub fn answer(question: &str, installed: &Bundle) -> Result<bool, AskError> {
     let mut answerer = Answerer::open(installed, Stage::default())?;
     let question = Question { text: question.into(), ..Question::default() };
     println!();
-    let outcome = headless::ask(&mut answerer, &question, &|| false, &mut io::stdout(), &mut io::stderr())?;
+    let outcome = headless::ask(&mut answerer, &question, false, &|| false, &mut io::stdout(), &mut io::stderr())?;
     Ok(outcome == Outcome::Answered)
 }

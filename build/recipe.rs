@@ -2,6 +2,7 @@
 //!
 //! Turns TOML into typed tables; an unknown key or value is an error that names it. Does NOT know what stages do.
 
+use super::adapter;
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -49,6 +50,8 @@ pub struct Tables {
     /// Stage `prune`; left out, it copies.
     #[serde(default)]
     pub prune: Prune,
+    /// Stage `finetune`; left out, the model is not trained and answers are whole entries.
+    pub finetune: Option<Finetune>,
     /// Stage `quantize`.
     pub quantize: Quantize,
     /// Stage `encoder`.
@@ -67,6 +70,34 @@ pub struct Prune {
     pub vocabulary: Option<usize>,
 }
 
+/// How the model learns to choose sentences.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finetune {
+    /// Rank, alpha and targets of the adapter.
+    pub shape: adapter::Shape,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// Steps until it is reached; then it falls to 0 along a cosine.
+    pub warmup: usize,
+    /// Tokens of a step, at least.
+    pub tokens: usize,
+    /// Times that each example is seen.
+    pub epochs: usize,
+    /// AdamW's weight decay.
+    pub weight_decay: f64,
+    /// Largest norm of a step's gradients.
+    pub clip: f64,
+    /// Steps between two checks, at which the run can go on later.
+    pub check_every: usize,
+    /// Held-out examples of a check, about.
+    pub check_examples: usize,
+    /// Checks without a better one after which training ends.
+    pub patience: usize,
+    /// Of the adapter's start and of the examples.
+    pub seed: u64,
+}
+
 /// Which block format which matrices get.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +108,9 @@ pub struct Quantize {
     pub attention: BlockFormat,
     /// Gate, up and down matrices.
     pub ffn: BlockFormat,
+    /// Whether Q4_0 matrices of the layers are rounded so that errors make up for each other.
+    #[serde(default)]
+    pub compensate: bool,
 }
 
 /// ggml block formats for which the appliance has kernels. Blocks of 32, since Gemma's width of 640 is no multiple of

@@ -13,7 +13,7 @@ use super::{
     checkpoint::TENSORS,
     embed, encoder,
     encoder_base::EncoderBase,
-    import, prune, quantize,
+    finetune, import, merge, prune, quantize,
     recipe::Recipe,
     sources::{Sources, SourcesError},
 };
@@ -36,9 +36,25 @@ pub fn table(folder: &Path, recipe: &Recipe, root: &Path) -> Result<String, Sour
     let origin = checkpoint.as_ref().map(|checkpoint| prune::origin(&tables.prune, checkpoint, &sources));
     let pruned = line(&mut text, &prune::STAGE, &smaller, origin, imported);
 
+    let (mut checkpoint_to_quantize, mut ready) = (smaller.clone(), pruned);
+    if let Some(table) = &tables.finetune {
+        let adapter = finished(folder, &finetune::STAGE);
+        // Trained here, or taken from the repository: either is right.
+        let origins = smaller
+            .as_ref()
+            .map(|smaller| [true, false].map(|train| finetune::origin(table, smaller, &sources, train)));
+        let found = adapter.as_ref().map(|adapter| &adapter.record.origin);
+        let origin = origins.and_then(|origins| origins.into_iter().find(|origin| Some(origin) == found));
+        let trained = line(&mut text, &finetune::STAGE, &adapter, origin, pruned);
+        let merged = finished(folder, &merge::STAGE);
+        let origin = smaller.as_ref().zip(adapter.as_ref()).map(|(smaller, adapter)| merge::origin(smaller, adapter));
+        ready = line(&mut text, &merge::STAGE, &merged, origin, trained);
+        checkpoint_to_quantize = merged;
+    }
+
     let model = finished(folder, &quantize::STAGE);
-    let origin = smaller.as_ref().map(|smaller| quantize::origin(&tables.quantize, smaller));
-    let quantized = line(&mut text, &quantize::STAGE, &model, origin, pruned);
+    let origin = checkpoint_to_quantize.map(|checkpoint| quantize::origin(&tables.quantize, &checkpoint, &sources));
+    let quantized = line(&mut text, &quantize::STAGE, &model, origin, ready);
 
     let encoder = finished(folder, &encoder::STAGE);
     let origin = encoder.as_ref().map(|made| {

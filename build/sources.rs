@@ -14,7 +14,10 @@ use tomato_assistant::{
     knowledge::{Knowledge, KnowledgeError},
 };
 
-use super::artifact::{ArtifactError, at};
+use super::{
+    artifact::{ArtifactError, at},
+    questions,
+};
 
 /// The curated entries.
 pub const ENTRIES: &str = "data/tomato_qa_dataset.json";
@@ -22,6 +25,23 @@ pub const ENTRIES: &str = "data/tomato_qa_dataset.json";
 pub const CLIMATE: &str = "data/targets.toml";
 /// Pieces of the base's vocabulary, the most needed first.
 pub const VOCABULARY: &str = "data/model/vocabulary.txt";
+
+/// The adapter that is shipped, and what it is.
+pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
+/// Its description.
+pub const ADAPTER_CONFIG: &str = "data/model/adapter_config.json";
+
+const FILES: [&str; 9] = [
+    ENTRIES,
+    CLIMATE,
+    VOCABULARY,
+    NOTICE,
+    ADAPTER,
+    ADAPTER_CONFIG,
+    questions::NARROW,
+    questions::BROAD,
+    questions::REFUSED,
+];
 
 /// Why they cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +77,7 @@ impl Sources {
     /// [`SourcesError::NotInRepository`], or why a file cannot be read.
     pub fn find(root: &Path) -> Result<Sources, SourcesError> {
         let mut hashes = BTreeMap::new();
-        for name in [ENTRIES, CLIMATE, VOCABULARY, NOTICE] {
+        for name in FILES {
             let path = root.join(name);
             if !path.is_file() {
                 return Err(SourcesError::NotInRepository(path));
@@ -70,6 +90,11 @@ impl Sources {
     /// Those of `names` as inputs of a stage.
     pub fn inputs(&self, names: &[&str]) -> BTreeMap<String, String> {
         names.iter().map(|name| (name.to_string(), self.hashes[*name].clone())).collect()
+    }
+
+    /// Where one of them is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
     }
 
     /// The text of one of them.

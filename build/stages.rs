@@ -3,6 +3,7 @@
 
 pub mod arguments;
 pub mod artifact;
+pub mod draw;
 pub mod recipe;
 pub mod split;
 
@@ -24,13 +25,22 @@ pub mod prune;
 pub mod ranking;
 
 pub mod blocks;
+pub mod calibration;
 pub mod checkpoint;
+pub mod cholesky;
+pub mod compensate;
 pub mod dense;
 pub mod ffn;
 pub mod metadata;
 pub mod pieces;
 pub mod quantize;
 pub mod rounding;
+
+pub mod adam;
+pub mod adapter;
+pub mod examples;
+pub mod finetune;
+pub mod merge;
 
 pub mod embed;
 pub mod encoder;

@@ -6,7 +6,8 @@ pub mod sentence;
 pub mod vocabulary;
 
 use crate::{
-    model::{cache::KvCache, gemma3::Gemma3, ops::Pass, weights::Weights, weights::WeightsError},
+    model::{cache::KvCache, gemma3::Gemma3, ops::Pass, selector::Selector, weights::Weights, weights::WeightsError},
+    prompt::Part,
     stats::{Memory, Stats},
 };
 use candle_core::{Device, Tensor};
@@ -96,6 +97,7 @@ pub struct Generated {
 pub struct Engine {
     tokenizer: Tokenizer,
     model: Gemma3,
+    selector: Option<Selector>,
     cache: KvCache,
     begin: u32,
     end: u32,
@@ -115,13 +117,64 @@ impl Engine {
         let (begin, end) = (id("<bos>")?, id("<eos>")?);
         let weights = Weights::gguf(model)?;
         let config = weights.config()?;
+        let selector = weights.selector(config.hidden)?;
         let model = weights.load(config, CONTEXT)?;
         let (tokens, rows) = (words.get_vocab_size(true), model.embedding.vocabulary()?);
         if tokens != rows {
             return Err(EngineError::Mismatch { tokens, rows });
         }
         let cache = model.cache();
-        Ok(Self { tokenizer: words, model, cache, begin, end })
+        Ok(Self { tokenizer: words, model, selector, cache, begin, end })
+    }
+
+    /// A prompt as ids, with the token that begins a document in front, and the places of the tokens that end its judged parts.
+    ///
+    /// # Errors
+    /// As [`Engine::encode`].
+    pub fn read(&self, parts: &[Part]) -> Result<(Vec<u32>, Vec<usize>), EngineError> {
+        let (mut ids, mut ends) = (vec![self.begin], Vec::new());
+        for part in parts {
+            ids.extend(self.ids(&part.text)?);
+            if part.judged {
+                ends.push(ids.len() - 1);
+            }
+        }
+        Ok((ids, ends))
+    }
+
+    /// Reads the prompt `ids` and judges what ends at `ends` (rising): for each the log of the odds that it belongs into the
+    /// answer. None, and nothing is read, when the model was not trained to judge. `go_on` is asked now and then; fewer scores
+    /// when it says no.
+    ///
+    /// # Errors
+    /// [`EngineError::PromptTooLong`], [`EngineError::Compute`].
+    pub fn judge(
+        &mut self,
+        ids: &[u32],
+        ends: &[usize],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Vec<f32>>, EngineError> {
+        let Some(selector) = &self.selector else { return Ok(None) };
+        if ids.len() > CONTEXT {
+            return Err(EngineError::PromptTooLong { tokens: ids.len() });
+        }
+        self.cache.clear();
+        let mut scores = Vec::with_capacity(ends.len());
+        for (number, part) in ids.chunks(PREFILL).enumerate() {
+            if go_on().is_break() {
+                break;
+            }
+            let input = Tensor::new(part, &Device::Cpu)?.unsqueeze(0)?;
+            let hidden = self.model.forward(&input, Pass::Infer, Some(&mut self.cache))?.squeeze(0)?;
+            let first = number * PREFILL;
+            let here = ends.iter().filter(|&&end| (first..first + part.len()).contains(&end));
+            let here: Vec<u32> = here.map(|end| (end - first) as u32).collect();
+            if !here.is_empty() {
+                let places = Tensor::new(here, &Device::Cpu)?;
+                scores.extend(selector.scores(&hidden.index_select(&places, 0)?)?.to_vec1::<f32>()?);
+            }
+        }
+        Ok(Some(scores))
     }
 
     /// Token ids of `text`, with the token that begins a document in front.
@@ -129,9 +182,13 @@ impl Engine {
     /// # Errors
     /// None for UTF-8 text with a tokenizer that knows all bytes.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        Ok([&[self.begin], self.ids(text)?.as_slice()].concat())
+    }
+
+    /// Token ids of `text`.
+    fn ids(&self, text: &str) -> Result<Vec<u32>, EngineError> {
         let fail = |error: tokenizers::Error| candle_core::Error::Msg(format!("cannot tokenize: {error}"));
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(fail)?;
-        Ok(std::iter::once(self.begin).chain(encoding.get_ids().iter().copied()).collect())
+        Ok(self.tokenizer.encode_fast(text, false).map_err(fail)?.get_ids().to_vec())
     }
 
     /// Continues `prompt` (ids as [`Engine::encode`] gives them). `on_text` gets the text as it comes, whole

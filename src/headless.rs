@@ -4,7 +4,7 @@
 //! arguments.
 
 use crate::{
-    answer::{Answer, AnswerError, Answerer, Question, Reference},
+    answer::{Answer, AnswerError, Answerer, Considered, Judged, Question, Reference},
     climate::{Quantity, Reading, ReadingError, Snapshot},
     knowledge::Category,
     text::{Lang, Msg},
@@ -30,14 +30,16 @@ struct Record<'a> {
     fallback: bool,
     ttft_s: f64,
     total_s: f64,
-    tokens: usize,
-    tok_s: f64,
+    read_tokens: usize,
+    read_tok_s: f64,
     rss_mb: f64,
     peak_rss_mb: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    considered: Option<&'a [Considered]>,
 }
 
 impl<'a> Record<'a> {
-    fn new(id: Option<&'a Value>, answer: &'a Answer) -> Self {
+    fn new(id: Option<&'a Value>, answer: &'a Answer, explain: bool) -> Self {
         let round = |value: f64| (value * 1000.0).round() / 1000.0;
         Self {
             id,
@@ -48,10 +50,11 @@ impl<'a> Record<'a> {
             fallback: answer.fallback,
             ttft_s: round(answer.stats.time_to_first_token.as_secs_f64()),
             total_s: round(answer.stats.total.as_secs_f64()),
-            tokens: answer.stats.tokens,
-            tok_s: round(answer.stats.tokens_per_second()),
+            read_tokens: answer.stats.prompt_tokens,
+            read_tok_s: round(answer.stats.read_per_second()),
             rss_mb: round(answer.stats.memory.rss_mib),
             peak_rss_mb: round(answer.stats.memory.peak_mib),
+            considered: explain.then_some(&answer.considered),
         }
     }
 }
@@ -79,22 +82,22 @@ fn unanswered(error: &AnswerError, lang: Lang, about: &mut dyn Write) -> io::Res
     })
 }
 
-/// Answers one question: words to `out` as they come, references and one status line to `about`.
+/// Answers one question: words to `out` as they come, references and one status line to `about`; how it came about too, to
+/// `explain`.
 ///
 /// # Errors
 /// A writer's, among them the closed pipe.
 pub fn ask(
     answerer: &mut Answerer,
     question: &Question,
+    explain: bool,
     stopped: &dyn Fn() -> bool,
     out: &mut dyn Write,
     about: &mut dyn Write,
 ) -> io::Result<Outcome> {
     let say = |msg: Msg| question.lang.say(&msg);
     let mut broken = Ok(());
-    let mut streamed = String::new();
     let answered = answerer.answer(question, &mut |words| {
-        streamed.push_str(words);
         broken = if words.is_empty() { Ok(()) } else { write!(out, "{words}").and_then(|()| out.flush()) };
         if broken.is_err() || stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
@@ -103,12 +106,9 @@ pub fn ask(
         Ok(answer) => answer,
         Err(error) => return unanswered(&error, question.lang, about),
     };
+    writeln!(out)?;
     if answer.fallback {
-        // What was streamed was too little; what follows replaces it.
-        let gap = if streamed.is_empty() { "" } else { "\n\n" };
-        writeln!(out, "{gap}{}\n{}", say(Msg::Fallback), answer.text)?;
-    } else {
-        writeln!(out)?;
+        writeln!(about, "{}", say(Msg::Fallback))?;
     }
     if !answer.readings_note.is_empty() {
         writeln!(about, "\n{}\n{}", say(Msg::ReadingsHeading), answer.readings_note)?;
@@ -122,6 +122,16 @@ pub fn ask(
     if answer.dropped_references > 0 {
         writeln!(about, "{}", say(Msg::ReferencesDropped(answer.dropped_references)))?;
     }
+    if explain {
+        writeln!(about, "\n{}", say(Msg::Considered))?;
+        for considered in &answer.considered {
+            writeln!(about, "  {:.2}  {}", considered.found, considered.id)?;
+            for Judged { text, score, chosen } in &considered.sentences {
+                let score = score.map_or("     -".into(), |score| format!("{score:>6.2}"));
+                writeln!(about, "    {} {score}  {text}", if *chosen { '*' } else { ' ' })?;
+            }
+        }
+    }
     writeln!(about, "\n{}", say(Msg::Cost(&answer.stats)))?;
     Ok(if answer.stopped { Outcome::Stopped } else { Outcome::Answered })
 }
@@ -133,6 +143,7 @@ pub fn ask(
 pub fn ask_json(
     answerer: &mut Answerer,
     question: &Question,
+    explain: bool,
     stopped: &dyn Fn() -> bool,
     out: &mut dyn Write,
     about: &mut dyn Write,
@@ -140,7 +151,7 @@ pub fn ask_json(
     match answerer.answer(question, &mut |_| if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     {
         Ok(answer) => {
-            writeln!(out, "{}", serde_json::to_string(&Record::new(None, &answer))?)?;
+            writeln!(out, "{}", serde_json::to_string(&Record::new(None, &answer, explain))?)?;
             Ok(if answer.stopped { Outcome::Stopped } else { Outcome::Answered })
         }
         Err(error) => unanswered(&error, question.lang, about),
@@ -182,7 +193,7 @@ pub fn batch(
         let (id, answered) = answer_line(answerer, &line, lang, stopped);
         let text = match &answered {
             Ok(answer) if answer.stopped => return Ok(Outcome::Stopped),
-            Ok(answer) => serde_json::to_string(&Record::new(Some(&id), answer))?,
+            Ok(answer) => serde_json::to_string(&Record::new(Some(&id), answer, false))?,
             Err(words) => serde_json::json!({ "id": id, "error": words }).to_string(),
         };
         writeln!(out, "{text}")?;

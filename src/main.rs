@@ -43,6 +43,9 @@ struct Arguments {
     /// The answer as one line of JSON
     #[arg(long, requires = "ask", conflicts_with = "batch")]
     json: bool,
+    /// How the answer came about: what was read, and how it was judged
+    #[arg(long, requires = "ask", conflicts_with = "batch")]
+    explain: bool,
     /// Category that the question was asked from, such as disease_management
     #[arg(long, requires = "ask", conflicts_with = "batch", value_parser = category)]
     category: Option<Category>,
@@ -134,7 +137,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
         let text = arguments.ask.clone().unwrap_or_default();
         let question = Question { text, category: arguments.category, lang, snapshot };
         let ask = if arguments.json { headless::ask_json } else { headless::ask };
-        ask(&mut answerer, &question, &stopped, &mut out, &mut about)
+        ask(&mut answerer, &question, arguments.explain, &stopped, &mut out, &mut about)
     };
     match outcome {
         Ok(Outcome::Answered) => Ok(Exit::Done),

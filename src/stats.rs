@@ -5,8 +5,10 @@ use std::time::Duration;
 /// Cost of one answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stats {
-    /// From the question to the first generated token. Zero when nothing was generated.
+    /// From the question to the first words. Zero when there were none.
     pub time_to_first_token: Duration,
+    /// Of that, what the model took to read the prompt.
+    pub reading: Duration,
     /// From the question to the last word.
     pub total: Duration,
     /// Tokens read (prompt, after any cut).
@@ -18,6 +20,12 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Prompt tokens read in a second; zero when the model read none.
+    pub fn read_per_second(&self) -> f64 {
+        let seconds = self.reading.as_secs_f64();
+        if seconds > 0.0 { self.prompt_tokens as f64 / seconds } else { 0.0 }
+    }
+
     /// Generated tokens per second, after the first token; zero when fewer than two were generated.
     pub fn tokens_per_second(&self) -> f64 {
         let decode = self.total.saturating_sub(self.time_to_first_token).as_secs_f64();

@@ -21,7 +21,7 @@ mod evaluate;
 mod fetch;
 mod ffn;
 mod firmware;
-mod guard;
+mod gradient;
 mod import;
 mod kernels;
 mod model;

@@ -3,10 +3,13 @@
 //! Turns questions into complaints. Does NOT answer them.
 
 use super::{
-    super::questions::{Basis, Kind, Narrow, Question, compile},
+    super::questions::{Basis, Kind, Narrow, Question, Refused, compile},
     likeness::{Asked, Pair, Vocabulary, closest_between},
 };
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::RangeInclusive,
+};
 use tomato_assistant::knowledge::{Category, Entry};
 
 /// Share of all answers that a pattern may match before it proves nothing.
@@ -33,8 +36,8 @@ pub fn counts(validation: &[Question], test: &[Question]) -> Vec<String> {
     complaints
 }
 
-/// What each kind of question must have and must not have. `scored`: it needs facts (validation, test), or has none.
-pub fn forms(questions: &[Question], scored: bool, entries: &[Entry]) -> Vec<String> {
+/// What each kind of question must have and must not have; `facts`: how many all but refusals have.
+pub fn forms(questions: &[Question], facts: RangeInclusive<usize>, entries: &[Entry]) -> Vec<String> {
     let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
     let mut complaints = Vec::new();
     let mut seen = HashSet::new();
@@ -55,8 +58,13 @@ pub fn forms(questions: &[Question], scored: bool, entries: &[Entry]) -> Vec<Str
             (unknown.is_none(), format!("entry {unknown:?} does not exist or stands twice")),
             (implausible.is_none(), format!("reading {implausible:?} cannot be true")),
             (
-                if scored && !refuse { (2..=4).contains(&question.facts.len()) } else { question.facts.is_empty() },
-                format!("{} facts; 2 to 4 where answers are scored, none elsewhere", question.facts.len()),
+                if refuse { question.facts.is_empty() } else { facts.contains(&question.facts.len()) },
+                format!(
+                    "{} facts, must be {} to {}, none in refusals",
+                    question.facts.len(),
+                    facts.start(),
+                    facts.end()
+                ),
             ),
         ];
         let broken = rules.into_iter().filter(|(holds, _)| !holds);
@@ -103,35 +111,58 @@ pub fn facts(questions: &[Question], entries: &[Entry]) -> Vec<String> {
     complaints
 }
 
-/// Narrow questions for each entry, at least.
-const NARROW: usize = 4;
-
-/// Each entry has its narrow questions, each asked once and answered by sentences that the entry says so.
-pub fn narrow(questions: &[Narrow], entries: &[Entry]) -> Vec<String> {
+/// Each entry has `least` of the `questions` (called `name`), each asked once and answered by `sentences` of the entry's own.
+pub fn labelled(
+    name: &str,
+    questions: &[Narrow],
+    (least, sentences): (usize, RangeInclusive<usize>),
+    entries: &[Entry],
+) -> Vec<String> {
     let mut left: HashMap<&str, (usize, &str)> =
-        entries.iter().map(|entry| (entry.id.as_str(), (NARROW, entry.output.as_str()))).collect();
+        entries.iter().map(|entry| (entry.id.as_str(), (least, entry.output.as_str()))).collect();
     let mut complaints = Vec::new();
     let mut seen = HashSet::new();
     for Narrow { entry, question, answer } in questions {
         let Some((missing, output)) = left.get_mut(entry.as_str()) else {
-            complaints.push(format!("narrow question {question:?}: there is no entry {entry}"));
+            complaints.push(format!("{name} question {question:?}: there is no entry {entry}"));
             continue;
         };
         *missing = missing.saturating_sub(1);
         let foreign = answer.iter().find(|sentence| sentence.is_empty() || !output.contains(sentence.as_str()));
+        let (first, last) = (sentences.start(), sentences.end());
         let rules = [
             (
                 !question.trim().is_empty() && seen.insert(question.to_lowercase()),
                 "asks nothing, or is there twice".into(),
             ),
-            ((1..=2).contains(&answer.len()), format!("{} sentences answer it, must be one or two", answer.len())),
+            (
+                sentences.contains(&answer.len()),
+                format!("{} sentences answer it, must be {first} to {last}", answer.len()),
+            ),
             (foreign.is_none(), format!("{entry} does not say {:?}", foreign.map_or("", String::as_str))),
         ];
         let broken = rules.into_iter().filter(|(holds, _)| !holds);
-        complaints.extend(broken.map(|(_, fault)| format!("narrow question {question:?}: {fault}")));
+        complaints.extend(broken.map(|(_, fault)| format!("{name} question {question:?}: {fault}")));
     }
     let short = entries.iter().filter(|entry| left[entry.id.as_str()].0 > 0);
-    complaints.extend(short.map(|entry| format!("{}: fewer than {NARROW} narrow questions", entry.id)));
+    complaints.extend(short.map(|entry| format!("{}: fewer than {least} {name} questions", entry.id)));
+    complaints
+}
+
+/// Each development question that is no refusal has its answer, and the answer stands in its entries.
+pub fn answered(questions: &[Question], entries: &[Entry]) -> Vec<String> {
+    let outputs: HashMap<&str, &str> = entries.iter().map(|entry| (entry.id.as_str(), entry.output.as_str())).collect();
+    let mut complaints = Vec::new();
+    for question in questions {
+        if (question.kind == Kind::Refuse) != question.facts.is_empty() {
+            complaints.push(format!("{}: refusals have no answer, all others have one", question.id));
+        }
+        let known = |sentence: &str| {
+            question.entries.iter().any(|id| outputs.get(id.as_str()).is_some_and(|output| output.contains(sentence)))
+        };
+        let foreign = question.facts.iter().filter(|fact| !known(&fact.sentence));
+        complaints.extend(foreign.map(|fact| format!("{}: no entry of it says {:?}", question.id, fact.sentence)));
+    }
     complaints
 }
 
@@ -157,13 +188,21 @@ pub struct Split<'a> {
 }
 
 impl<'a> Split<'a> {
-    /// The `secret` sets against `tuning`, `narrow` and `entries`.
-    pub fn new(secret: &[&'a [Question]], tuning: &'a [Question], narrow: &'a [Narrow], entries: &'a [Entry]) -> Self {
+    /// The `secret` sets against `tuning`, the `labelled` and `refused` questions to learn from, and `entries`.
+    pub fn new(
+        secret: &[&'a [Question]],
+        tuning: &'a [Question],
+        labelled: &[&'a [Narrow]],
+        refused: &'a [Refused],
+        entries: &'a [Entry],
+    ) -> Self {
         let mut vocabulary = Vocabulary::default();
         let mut ask = |question: &'a Question| vocabulary.asked(&question.id, &question.question);
         let secret = secret.iter().copied().flatten().map(&mut ask).collect();
         let mut known: Vec<_> = tuning.iter().map(&mut ask).collect();
-        known.extend(narrow.iter().map(|narrow| vocabulary.asked(&narrow.entry, &narrow.question)));
+        let labelled = labelled.iter().copied().flatten();
+        known.extend(labelled.map(|labelled| vocabulary.asked(&labelled.entry, &labelled.question)));
+        known.extend(refused.iter().map(|refused| vocabulary.asked("refused", &refused.question)));
         known.extend(vocabulary.known(entries));
         Self { secret, known }
     }

@@ -4,11 +4,11 @@
 
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write};
-use tomato_assistant::knowledge::Category;
+use tomato_assistant::{answer::Considered, knowledge::Category};
 
 use super::{
     super::questions::{Kind, Why},
-    score::Score,
+    score::{SHORT, Score},
 };
 
 /// The project document's goals: megabytes of the model, seconds of an answer.
@@ -22,7 +22,7 @@ const MEGABYTES: f64 = 100.0;
 pub struct Answered {
     /// Of the question.
     pub id: String,
-    /// `validation` or `test`.
+    /// `validation`, `test`, `narrow` or `development`.
     pub set: String,
     /// What decides the answer.
     pub kind: Kind,
@@ -52,8 +52,10 @@ pub struct Answered {
     pub first_word_s: f64,
     /// Seconds to the last word.
     pub total_s: f64,
-    /// Tokens generated.
+    /// Tokens read.
     pub tokens: usize,
+    /// What was read, and how it was judged.
+    pub considered: Vec<Considered>,
     /// Memory when it was done, MiB.
     pub rss_mib: f64,
     /// Highest so far, MiB.
@@ -101,6 +103,10 @@ pub struct Summary {
     pub told: usize,
     /// Answers that tell all facts.
     pub complete: usize,
+    /// Answers that tell all facts in their first 45 words.
+    pub early: usize,
+    /// Of these, answers that end there.
+    pub short: usize,
     /// Words of answers to real questions.
     pub words: usize,
     /// Numbers from nowhere.
@@ -123,6 +129,8 @@ impl Summary {
         self.facts += score.facts;
         self.told += score.told;
         self.complete += usize::from(score.told == score.facts);
+        self.early += usize::from(score.early);
+        self.short += usize::from(score.early && score.words <= SHORT);
         self.words += score.words;
     }
 
@@ -200,21 +208,34 @@ impl Report {
     /// The figures as text.
     pub fn table(&self) -> String {
         let mut text = format!(
-            "{:<46} {:>6} {:>12} {:>14} {:>6} {:>9} {:>9} {:>10}\n",
-            "", "asked", "facts told", "all facts", "words", "f/100 w", "refused", "unsupported"
+            "{:<46} {:>6} {:>12} {:>12} {:>12} {:>10} {:>6} {:>8} {:>9} {:>9} {:>11}\n",
+            "",
+            "asked",
+            "facts told",
+            "all facts",
+            "in 45 words",
+            "and short",
+            "words",
+            "f/100 w",
+            "declined",
+            "refused",
+            "unsupported"
         );
         for (name, groups) in [("answered", &self.answers), ("entry alone", &self.entries_alone)] {
             for (group, sum) in groups.iter() {
                 let share = |part: usize, of: usize| 100.0 * part as f64 / of.max(1) as f64;
                 let _ = writeln!(
                     text,
-                    "{:<46} {:>6} {:>10.1} % {:>12.1} % {:>6.0} {:>9.2} {:>5}/{:<3} {:>10}",
+                    "{:<46} {:>6} {:>10.1} % {:>10.1} % {:>10.1} % {:>8.1} % {:>6.0} {:>8.2} {:>9} {:>5}/{:<3} {:>11}",
                     format!("{name}, {group}"),
                     sum.real,
                     share(sum.told, sum.facts),
                     share(sum.complete, sum.real),
+                    share(sum.early, sum.real),
+                    share(sum.short, sum.real),
                     sum.words as f64 / sum.real.max(1) as f64,
                     sum.facts_per_hundred_words(),
+                    sum.real_refused,
                     sum.refused,
                     sum.refusals,
                     sum.unsupported_numbers,

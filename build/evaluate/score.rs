@@ -4,7 +4,6 @@
 
 use serde::Serialize;
 use std::collections::HashSet;
-use tomato_assistant::answer::guard;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::super::questions::{Question, compile};
@@ -12,6 +11,9 @@ use regex::Regex;
 
 /// Share of four words in a row that were there before, above which a text counts as a loop.
 const LOOPING: f64 = 0.2;
+
+/// Words in which a question about a detail should be answered.
+pub const SHORT: usize = 45;
 
 /// A fact that cannot be looked for.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,8 @@ pub struct Score {
     pub facts: usize,
     /// Words of the answer, without the readings' line.
     pub words: usize,
+    /// All facts stand in its first [`SHORT`] words, or in the readings' line.
+    pub early: bool,
     /// Numbers that stand in no cited entry, reading or question.
     pub unsupported: Vec<String>,
     /// It is empty or says the same again and again.
@@ -66,18 +70,23 @@ impl Scorer {
 
     /// Scores `text`, shown below the readings' line `note`; `given` is all that its numbers may come from.
     pub fn score(&self, note: &str, text: &str, given: &[&str]) -> Score {
-        let known: HashSet<String> = given.iter().flat_map(|text| guard::numbers(text)).collect();
-        let mut unsupported: Vec<String> =
-            guard::numbers(text).into_iter().filter(|number| !known.contains(number)).collect();
+        let known: HashSet<String> = given.iter().flat_map(|text| numbers(text)).collect();
+        let mut unsupported: Vec<String> = numbers(text).into_iter().filter(|number| !known.contains(number)).collect();
         unsupported.sort();
         Score {
             told: self.facts.len() - self.missing(&[note, text].join(" ")).len(),
             facts: self.facts.len(),
             words: text.unicode_words().count(),
+            early: self.missing(&[note, beginning(text)].join(" ")).is_empty(),
             unsupported,
             degenerate: degenerate(text),
         }
     }
+}
+
+/// The first [`SHORT`] words of `text`.
+fn beginning(text: &str) -> &str {
+    text.unicode_word_indices().nth(SHORT).map_or(text, |(end, _)| &text[..end])
 }
 
 /// Whether `text` is empty or loops.
@@ -86,4 +95,10 @@ fn degenerate(text: &str) -> bool {
     let fours: Vec<&[String]> = words.windows(4).collect();
     let distinct: HashSet<&[String]> = fours.iter().copied().collect();
     words.is_empty() || (fours.len() - distinct.len()) as f64 > LOOPING * fours.len() as f64
+}
+
+/// The words of `text` that hold a digit, as "35", "2.5" and "co2" do, in their order. Decimal commas become points.
+fn numbers(text: &str) -> Vec<String> {
+    let words = text.unicode_words().map(|word| word.to_lowercase().replace(',', "."));
+    words.filter(|word| word.contains(char::is_numeric)).collect()
 }

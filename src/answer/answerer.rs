@@ -1,24 +1,25 @@
 //! The answerer: everything an answer needs, loaded from a bundle, and the steps from question to answer.
 //!
-//! The model's words pass the guard a sentence at a time; when one fails, or too little was said, the best curated entry
-//! is shown instead. Does NOT hold words of its own: they are in `text`.
+//! The model reads the best entries and judges their sentences; those that it finds to answer the question are shown, word
+//! for word. Does NOT hold words of its own: they are in `text`.
 
 use super::{
-    Answer, Question, Reference,
-    guard::{Guard, sentence_end},
+    Answer, Considered, Judged, Question, Reference,
+    choose::{Candidate, choose},
     library::{Library, OpenError},
     readings,
 };
 use crate::{
     bundle::Bundle,
     climate::{Assessment, Measure, Period, Stage, assess},
-    engine::{CONTEXT, Ending, Engine, EngineError, Limits},
+    engine::{CONTEXT, Engine, EngineError},
     knowledge::{
         Entry,
         retrieval::{Hit, Query},
+        sentences::sentences,
     },
     prompt::{self, Passage},
-    stats::{Memory, Stats},
+    stats::Memory,
     text::Msg,
 };
 use std::{
@@ -29,15 +30,8 @@ use std::{
 /// Longest question, in characters; longer ones are refused, not cut, since the end may hold the question.
 pub const LONGEST_QUESTION: usize = 2000;
 
-/// References in the prompt. One, as long as the model has not learnt to choose: with the second one it told 63 % of the
-/// validation questions' facts instead of 85 % (`pipeline evaluate`), since it copied from the wrong one.
-const REFERENCES: usize = 1;
-
-/// Most tokens of an answer: curated answers are at most 120 words, about 170 tokens.
-const ANSWER_TOKENS: usize = 192;
-
-/// Fewer words than this answer nothing; the curated entry is shown instead.
-const FEWEST_WORDS: usize = 8;
+/// References that the model reads.
+const REFERENCES: usize = 3;
 
 /// Why a question got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +70,7 @@ impl Answerer {
         self.stage = stage;
     }
 
-    /// Answers `question`. `on_text` gets only words that have passed the guard, a sentence at a time, and empty text
-    /// in between to ask whether to go on.
+    /// Answers `question`. `on_text` gets the chosen sentences one by one, and empty text in between to ask whether to go on.
     ///
     /// # Errors
     /// All of [`AnswerError`].
@@ -95,117 +88,131 @@ impl Answerer {
         let signals = assessment.signals();
         let query = Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
         let found = self.library.index.search(&query);
-        let hits = found.hits;
         let mut answer = Answer { readings_note, ..Answer::default() };
+        if !found.on_topic || found.hits.is_empty() {
+            return Ok(self.decline(answer, question, start, on_text));
+        }
 
-        let Some(best) = hits.first().filter(|_| found.on_topic) else {
-            answer.declined = true;
-            answer.text = question.lang.say(&Msg::Refusal);
-            let _ = on_text(&answer.text);
-            answer.stats = Stats { total: start.elapsed(), memory: Memory::now(), ..Stats::default() };
-            return Ok(answer);
-        };
-        let best = best.index;
-        let (prompt, used, dropped) = self.prompt(&hits, &answer.readings_note, &text)?;
-        answer.dropped_references = dropped;
-        let entries: Vec<&Entry> = used.iter().map(|&index| &self.library.knowledge.entries()[index]).collect();
-        let given = format!("{} {text}", answer.readings_note);
-        let guard = Guard::new(entries.iter().map(|entry| entry.output.as_str()), &given);
-        answer.references =
-            entries.iter().map(|e| Reference { id: e.id.clone(), title: e.instruction.clone() }).collect();
-
-        let mut gate =
-            Gate { guard, pending: String::new(), shown: String::new(), failed: false, stopped: false, on_text };
-        let limits = Limits { tokens: ANSWER_TOKENS, stops: prompt::STOPS.map(String::from).to_vec() };
+        let hits = &found.hits[..REFERENCES.min(found.hits.len())];
+        let (ids, ends, hits) = self.prompt(hits, &answer.readings_note, &text)?;
+        answer.dropped_references = REFERENCES.min(found.hits.len()) - hits.len();
+        answer.stats.prompt_tokens = ids.len();
         let before = start.elapsed();
-        let generated = self.engine.generate(&prompt, &limits, |more| gate.take(more))?;
-        if generated.ending == Ending::Complete {
-            gate.finish();
+        let scores = self.engine.judge(&ids, &ends, &mut || {
+            let flow = on_text("");
+            answer.stopped |= flow.is_break();
+            flow
+        })?;
+        answer.stats.reading = start.elapsed() - before;
+        if !answer.stopped {
+            self.compose(&mut answer, &hits, scores.as_deref(), on_text);
         }
-        let Gate { shown, stopped, failed, .. } = gate;
-        answer.stopped = stopped;
-        answer.text = shown;
-        // A text that was cut lacks what came after, which may be what was asked.
-        if !stopped && (failed || answer.text.split_whitespace().count() < FEWEST_WORDS) {
-            log::info!("the model's text was unusable, the curated entry is shown; it was {:?}", generated.text);
-            answer.fallback = true;
-            let entry = &self.library.knowledge.entries()[best];
-            answer.text = entry.output.clone();
-            if answer.references.is_empty() {
-                // None fitted into the prompt; what is shown is cited all the same.
-                answer.references.push(Reference { id: entry.id.clone(), title: entry.instruction.clone() });
-            }
+        if answer.text.is_empty() && !answer.stopped {
+            return Ok(self.decline(answer, question, start, on_text));
         }
-        answer.stats = generated.stats;
-        answer.stats.time_to_first_token += before;
+        answer.stats.time_to_first_token = before + answer.stats.reading;
         answer.stats.total = start.elapsed();
+        answer.stats.memory = Memory::now();
         Ok(answer)
     }
 
-    /// Prompt ids, the entries in it (best first) and how many were dropped: the lowest ranked goes first until the
-    /// prompt and an answer fit the context.
-    fn prompt(&self, hits: &[Hit], readings: &str, text: &str) -> Result<(Vec<u32>, Vec<usize>, usize), AnswerError> {
-        let mut used: Vec<usize> = hits.iter().take(REFERENCES).map(|hit| hit.index).collect();
-        let wanted = used.len();
-        loop {
-            let passage = |&index: &usize| Passage { answer: &self.library.knowledge.entries()[index].output };
-            let passages: Vec<Passage> = used.iter().map(passage).collect();
-            let ids = self.engine.encode(&prompt::render(&passages, readings, text))?;
-            if ids.len() + ANSWER_TOKENS <= CONTEXT {
-                return Ok((ids, used, wanted - passages.len()));
+    /// Puts the chosen sentences of `hits` into `answer`, one by one; `scores` are those of all their sentences.
+    fn compose(
+        &self,
+        answer: &mut Answer,
+        hits: &[Hit],
+        scores: Option<&[f32]>,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) {
+        let passages: Vec<Passage> = hits.iter().map(|hit| self.passage(hit)).collect();
+        let mut rest = scores.unwrap_or_default().iter();
+        let candidates: Vec<Candidate> = hits
+            .iter()
+            .zip(&passages)
+            .map(|(hit, passage)| Candidate {
+                found: hit.score,
+                scores: passage.sentences.iter().filter_map(|_| rest.next().copied()).collect(),
+            })
+            .collect();
+        let chosen = match scores {
+            Some(_) => choose(&candidates),
+            None => vec![(0, (0..passages[0].sentences.len()).collect())],
+        };
+        answer.fallback = scores.is_none();
+        let is_chosen = |reference: usize, sentence: usize| {
+            chosen.iter().any(|(own, sentences)| *own == reference && sentences.contains(&sentence))
+        };
+        for (reference, (hit, passage)) in hits.iter().zip(&passages).enumerate() {
+            let judged = passage.sentences.iter().enumerate().map(|(sentence, text)| Judged {
+                text: text.to_string(),
+                score: candidates[reference].scores.get(sentence).copied(),
+                chosen: is_chosen(reference, sentence),
+            });
+            let id = self.entry(hit).id.clone();
+            answer.considered.push(Considered { id, found: hit.score, sentences: judged.collect() });
+        }
+        for (reference, sentences) in chosen {
+            let entry = self.entry(&hits[reference]);
+            answer.references.push(Reference { id: entry.id.clone(), title: entry.instruction.clone() });
+            answer.cited.push(0);
+            for sentence in sentences {
+                let gap = if answer.text.is_empty() { "" } else { " " };
+                let piece = format!("{gap}{}", passages[reference].sentences[sentence]);
+                answer.text.push_str(&piece);
+                if let Some(count) = answer.cited.last_mut() {
+                    *count += 1;
+                }
+                if on_text(&piece).is_break() {
+                    answer.stopped = true;
+                    return;
+                }
             }
-            if used.pop().is_none() {
-                return Err(EngineError::PromptTooLong { tokens: ids.len() }.into());
+        }
+    }
+
+    /// The answer that refuses.
+    fn decline(
+        &self,
+        mut answer: Answer,
+        question: &Question,
+        start: Instant,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Answer {
+        answer.declined = true;
+        answer.text = question.lang.say(&Msg::Refusal);
+        let _ = on_text(&answer.text);
+        answer.stats.total = start.elapsed();
+        answer.stats.memory = Memory::now();
+        answer
+    }
+
+    fn entry(&self, hit: &Hit) -> &Entry {
+        &self.library.knowledge.entries()[hit.index]
+    }
+
+    fn passage(&self, hit: &Hit) -> Passage<'_> {
+        let entry = self.entry(hit);
+        Passage { title: &entry.instruction, sentences: sentences(&entry.output).collect() }
+    }
+
+    /// Prompt ids, where its sentences end, and which of the `hits` (best first) are in it: the lowest ranked goes first until
+    /// the prompt fits the context.
+    fn prompt(
+        &self,
+        hits: &[Hit],
+        readings: &str,
+        text: &str,
+    ) -> Result<(Vec<u32>, Vec<usize>, Vec<Hit>), AnswerError> {
+        let mut tokens = 0;
+        for count in (1..=hits.len()).rev() {
+            let passages: Vec<Passage> = hits[..count].iter().map(|hit| self.passage(hit)).collect();
+            let (ids, ends) = self.engine.read(&prompt::render(&passages, readings, text))?;
+            if ids.len() <= CONTEXT {
+                return Ok((ids, ends, hits[..count].to_vec()));
             }
+            tokens = ids.len();
         }
-    }
-}
-
-/// Holds the model's text back until a sentence is whole and has passed the guard.
-struct Gate<'a> {
-    guard: Guard,
-    pending: String,
-    shown: String,
-    failed: bool,
-    stopped: bool,
-    on_text: &'a mut dyn FnMut(&str) -> ControlFlow<()>,
-}
-
-impl Gate<'_> {
-    fn take(&mut self, more: &str) -> ControlFlow<()> {
-        self.pending.push_str(more);
-        while let Some(end) = sentence_end(&self.pending) {
-            let rest = self.pending.split_off(end);
-            let sentence = std::mem::replace(&mut self.pending, rest);
-            self.pass(&sentence)?;
-        }
-        self.tell("")
-    }
-
-    /// The text ended by itself: what is pending is the last sentence, if it is one at all.
-    fn finish(&mut self) {
-        let last = std::mem::take(&mut self.pending);
-        if !self.failed && last.trim_end().ends_with(['.', '!', '?', '。', '！', '？']) {
-            let _ = self.pass(&last);
-        }
-    }
-
-    fn pass(&mut self, sentence: &str) -> ControlFlow<()> {
-        let sentence = sentence.trim();
-        if let Err(fault) = self.guard.check(sentence) {
-            log::info!("a sentence was held back, {fault:?}: {sentence:?}");
-            self.failed = true;
-            return ControlFlow::Break(());
-        }
-        let piece = if self.shown.is_empty() { sentence.to_string() } else { format!(" {sentence}") };
-        self.shown.push_str(&piece);
-        self.tell(&piece)
-    }
-
-    fn tell(&mut self, piece: &str) -> ControlFlow<()> {
-        let flow = (self.on_text)(piece);
-        self.stopped |= flow.is_break();
-        flow
+        Err(EngineError::PromptTooLong { tokens }.into())
     }
 }
 

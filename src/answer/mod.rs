@@ -1,16 +1,21 @@
-//! From a question to a finished answer: retrieve, prompt, generate, guard, cite; or decline, or show the curated entry.
+//! From a question to a finished answer: retrieve, read, choose, cite; or decline, or show the whole curated entry.
 //!
 //! [`Answerer`] is the one way in. Does NOT know threads, screens or the probes' wires.
 
 mod answerer;
-pub mod guard;
+pub mod choose;
 mod library;
 pub mod readings;
 
 pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION};
 pub use library::{Library, OpenError};
 
-use crate::{climate::Snapshot, knowledge::Category, stats::Stats, text::Lang};
+use crate::{
+    climate::Snapshot,
+    knowledge::{Category, sentences::sentences},
+    stats::Stats,
+    text::Lang,
+};
 
 /// What the grower asks.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +39,28 @@ pub struct Reference {
     pub title: String,
 }
 
+/// A reference that the model read, for whoever wants to know how an answer came about.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Considered {
+    /// Id of the entry.
+    pub id: String,
+    /// What the search gave it.
+    pub found: f32,
+    /// Its sentences, in order.
+    pub sentences: Vec<Judged>,
+}
+
+/// A sentence that the model judged.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Judged {
+    /// Word for word.
+    pub text: String,
+    /// The model's log of the odds that it belongs into the answer; none when the model was not trained to judge.
+    pub score: Option<f32>,
+    /// It is shown.
+    pub chosen: bool,
+}
+
 /// A finished answer. Its `text` is authoritative: what was streamed before may have been replaced.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
@@ -43,9 +70,13 @@ pub struct Answer {
     pub readings_note: String,
     /// Entries it rests on, best first.
     pub references: Vec<Reference>,
-    /// The question is not about tomato growing.
+    /// How many sentences of `text` are from each of the references, which follow each other as in `references`.
+    pub cited: Vec<usize>,
+    /// What the model read, best found first.
+    pub considered: Vec<Considered>,
+    /// The question is not about tomato growing, or no reference answers it.
     pub declined: bool,
-    /// The model's text was unusable and `text` is the best curated entry.
+    /// The model chose nothing and `text` is the whole best entry.
     pub fallback: bool,
     /// The grower stopped it; `text` is what had come so far.
     pub stopped: bool,
@@ -53,4 +84,19 @@ pub struct Answer {
     pub dropped_references: usize,
     /// What it cost.
     pub stats: Stats,
+}
+
+impl Answer {
+    /// The text with the number of its reference behind the sentences of each, as in "Ventilate early. [1]".
+    pub fn marked(&self) -> String {
+        let mut sentences = sentences(&self.text);
+        let part = |(number, &count): (usize, &usize)| {
+            let own: Vec<&str> = sentences.by_ref().take(count).collect();
+            format!("{} [{}]", own.join(" "), number + 1)
+        };
+        match self.cited.is_empty() {
+            true => self.text.clone(),
+            false => self.cited.iter().enumerate().map(part).collect::<Vec<_>>().join(" "),
+        }
+    }
 }

@@ -5,6 +5,7 @@
 pub mod bm25;
 pub mod projection;
 pub mod retrieval;
+pub mod sentences;
 pub mod terms;
 pub mod vectors;
 

@@ -8,7 +8,7 @@ use super::{
     cache::KvCache,
     config::Config,
     linear::{Embedding, Linear},
-    ops::{Pass, Rope, rms_norm, softmax},
+    ops::{Pass, Rope, gated, masked_softmax, rms_norm},
 };
 use candle_core::{Device, Result, Tensor};
 
@@ -50,6 +50,22 @@ impl Layer {
         [query, key, value, output, gate, up, down]
     }
 }
+
+/// What a layer's matrices read, in the order in which it comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Site {
+    /// Query, key and value read the normed stream, (batch, tokens, hidden).
+    Attention,
+    /// The output matrix reads the mixed values, (batch, tokens, heads * head).
+    Output,
+    /// Gate and up read the normed stream, (batch, tokens, hidden).
+    Ffn,
+    /// The down matrix reads the neurons, (batch, tokens, width).
+    Down,
+}
+
+/// Gets the index of a layer, and what is read at one of its sites.
+pub type Observe<'a> = dyn FnMut(usize, Site, &Tensor) -> Result<()> + 'a;
 
 /// A Gemma 3 text model with its weights. Immutable; working memory is in [`KvCache`].
 #[derive(Clone, Debug)]
@@ -100,11 +116,10 @@ impl Gemma3 {
     /// # Errors
     /// An id outside the vocabulary, more positions than the model was made for.
     pub fn forward(&self, ids: &Tensor, pass: Pass, cache: Option<&mut KvCache>) -> Result<Tensor> {
-        self.forward_observed(ids, pass, cache, &mut |_, _| Ok(()))
+        self.forward_observed(ids, pass, cache, &mut |_, _, _| Ok(()))
     }
 
-    /// The same; `observe` gets the index of each layer and what its FFN's neurons do (batch, tokens, width), before
-    /// the down matrix.
+    /// The same; `observe` sees what each layer's matrices read.
     ///
     /// # Errors
     /// Those of [`forward`](Self::forward) and of `observe`.
@@ -113,7 +128,7 @@ impl Gemma3 {
         ids: &Tensor,
         pass: Pass,
         mut cache: Option<&mut KvCache>,
-        observe: &mut dyn FnMut(usize, &Tensor) -> Result<()>,
+        observe: &mut Observe,
     ) -> Result<Tensor> {
         let tokens = ids.dim(1)?;
         let position = cache.as_ref().map_or(0, |cache| cache.position());
@@ -121,12 +136,15 @@ impl Gemma3 {
         let mut masks = Masks::new(position, tokens, &self.device);
         for (index, layer) in self.layers.iter().enumerate() {
             let h = rms_norm(&x, &layer.attention_norm, self.config.norm_epsilon, pass)?;
-            let h = self.attention(index, &h, position, pass, &mut masks, cache.as_deref_mut())?;
+            observe(index, Site::Attention, &h)?;
+            let mixed = self.attention(index, &h, position, pass, &mut masks, cache.as_deref_mut())?;
+            observe(index, Site::Output, &mixed)?;
+            let h = layer.output.forward(&mixed)?;
             x = (x + rms_norm(&h, &layer.post_attention_norm, self.config.norm_epsilon, pass)?)?;
             let h = rms_norm(&x, &layer.mlp_norm, self.config.norm_epsilon, pass)?;
-            // candle's `gelu` is the tanh approximation, as Gemma's "gelu_pytorch_tanh".
-            let neurons = (layer.gate.forward(&h)?.gelu()? * layer.up.forward(&h)?)?;
-            observe(index, &neurons)?;
+            observe(index, Site::Ffn, &h)?;
+            let neurons = gated(&layer.gate.forward(&h)?, &layer.up.forward(&h)?, pass)?;
+            observe(index, Site::Down, &neurons)?;
             let h = layer.down.forward(&neurons)?;
             x = (x + rms_norm(&h, &layer.post_mlp_norm, self.config.norm_epsilon, pass)?)?;
         }
@@ -144,6 +162,7 @@ impl Gemma3 {
         self.embedding.logits(hidden)
     }
 
+    /// `x` (batch, tokens, hidden) to the mixed values (batch, tokens, heads * head).
     fn attention(
         &self,
         index: usize,
@@ -174,19 +193,10 @@ impl Gemma3 {
         let group = heads / kv_heads;
         let seen = keys.dim(2)?;
         let queries = queries.reshape((batch, kv_heads, group * tokens, head))?;
-        let mut scores = queries.matmul(&keys.transpose(2, 3)?)?;
-        if let Some(mask) = masks.get(first, seen, window)? {
-            scores = scores.reshape((batch, kv_heads, group, tokens, seen))?.broadcast_add(&mask)?.reshape((
-                batch,
-                kv_heads,
-                group * tokens,
-                seen,
-            ))?;
-        }
-        let mixed = softmax(&scores, pass)?.matmul(&values.contiguous()?)?;
-        let mixed =
-            mixed.reshape((batch, heads, tokens, head))?.transpose(1, 2)?.reshape((batch, tokens, heads * head))?;
-        layer.output.forward(&mixed)
+        let scores = queries.matmul(&keys.transpose(2, 3)?)?;
+        let mask = masks.get(first, seen, window)?;
+        let mixed = masked_softmax(&scores, mask.as_ref(), pass)?.matmul(&values.contiguous()?)?;
+        mixed.reshape((batch, heads, tokens, head))?.transpose(1, 2)?.reshape((batch, tokens, heads * head))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Turns activations (…, in) into (…, out). Does NOT know which layer it serves.
 
-use super::kernels::QMatrix;
+use super::{gradient, kernels::QMatrix};
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, Var};
 use std::sync::Arc;
 
@@ -51,6 +51,12 @@ impl Linear {
         match self {
             Linear::Dense(weight) => product(x, weight),
             Linear::Lora(Lora { base, a, b, scale }) => {
+                let (batch, tokens, columns) = x.dims3()?;
+                let rows = base.dim(0)?;
+                if x.device().is_cpu() {
+                    let flat = x.reshape((batch * tokens, columns))?;
+                    return gradient::adapted_product(&flat, base, a, b, *scale)?.reshape((batch, tokens, rows));
+                }
                 let change = product(&product(x, a.as_tensor())?, b.as_tensor())?;
                 product(x, base)? + (change * *scale)?
             }
@@ -117,10 +123,16 @@ impl Embedding {
     }
 }
 
-/// (batch, tokens, in) by (out, in) transposed. One flat product: candle would copy a broadcast weight.
+/// (batch, tokens, in) by (out, in) transposed. One flat product: candle would copy a broadcast weight. What is no variable
+/// takes no gradient.
 fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (batch, tokens, columns) = x.dims3()?;
-    x.reshape((batch * tokens, columns))?.matmul(&weight.t()?)?.reshape((batch, tokens, weight.dim(0)?))
+    let flat = x.reshape((batch * tokens, columns))?;
+    let product = match x.device().is_cpu() && !weight.is_variable() {
+        true => gradient::frozen_product(&flat, weight)?,
+        false => flat.matmul(&weight.t()?)?,
+    };
+    product.reshape((batch, tokens, weight.dim(0)?))
 }
 
 /// Runs our kernel inside candle's graph.

@@ -1,8 +1,10 @@
-//! The few operations that exist twice: composed (differentiable) and fused (fast).
+//! The few operations that exist twice: differentiable and fused (fast).
 //!
 //! candle's fused `rms_norm`, `rope` and `softmax_last_dim` cut gradients without a word (candle issues #2168, #3569),
-//! so training must never meet them; [`Pass`] is the one switch.
+//! so training must never meet them; [`Pass`] is the one switch. On a CPU the differentiable ones are those of `gradient`,
+//! elsewhere they are composed of candle's own.
 
+use super::gradient;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{ops, rotary_emb};
 
@@ -22,6 +24,7 @@ pub enum Pass {
 pub fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f64, pass: Pass) -> Result<Tensor> {
     match pass {
         Pass::Infer => ops::rms_norm(&x.contiguous()?, weight, epsilon as f32),
+        Pass::Train if x.device().is_cpu() => gradient::rms_norm(x, weight, epsilon),
         Pass::Train => {
             let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
             x.broadcast_div(&(mean_square + epsilon)?.sqrt()?)?.broadcast_mul(weight)
@@ -53,6 +56,32 @@ pub fn softmax(x: &Tensor, pass: Pass) -> Result<Tensor> {
     match pass {
         Pass::Infer => ops::softmax_last_dim(x),
         Pass::Train => ops::softmax(x, D::Minus1),
+    }
+}
+
+/// Softmax over the last dimension of `scores` (batch, heads, rows, seen) plus `mask` (tokens, seen), if there is one, which
+/// begins anew every `tokens` rows.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn masked_softmax(scores: &Tensor, mask: Option<&Tensor>, pass: Pass) -> Result<Tensor> {
+    if pass == Pass::Train && scores.device().is_cpu() {
+        return gradient::masked_softmax(scores, mask);
+    }
+    let Some(mask) = mask else { return softmax(scores, pass) };
+    let (batch, heads, rows, seen) = scores.dims4()?;
+    let apart = scores.reshape((batch, heads, rows / mask.dim(0)?, mask.dim(0)?, seen))?;
+    softmax(&apart.broadcast_add(mask)?.reshape((batch, heads, rows, seen))?, pass)
+}
+
+/// `gelu(gate) * up`. candle's `gelu` is the tanh form, as Gemma's "gelu_pytorch_tanh".
+///
+/// # Errors
+/// Shapes that differ.
+pub fn gated(gate: &Tensor, up: &Tensor, pass: Pass) -> Result<Tensor> {
+    match pass {
+        Pass::Train if gate.device().is_cpu() => gradient::gated(gate, up),
+        Pass::Train | Pass::Infer => gate.gelu()? * up,
     }
 }
 
@@ -88,6 +117,7 @@ impl Rope {
         let sin = self.sin.narrow(0, position, tokens)?;
         match pass {
             Pass::Infer => rotary_emb::rope(&x.contiguous()?, &cos, &sin),
+            Pass::Train if x.device().is_cpu() => gradient::rotate(x, &cos, &sin),
             Pass::Train => rotary_emb::rope_slow(&x.contiguous()?, &cos, &sin),
         }
     }

@@ -10,6 +10,7 @@ use super::{
     gemma3::{Gemma3, Layer},
     kernels::{Format, QMatrix},
     linear::{Embedding, Linear},
+    selector::Selector,
 };
 use candle_core::{
     DType, Device, Tensor,
@@ -85,6 +86,9 @@ pub fn ggml_name(name: &str) -> Option<String> {
     Some(format!("blk.{layer}.{part}.{kind}"))
 }
 
+/// Where a GGUF file keeps the selection head: its vector, then its bias, as an array of f32.
+pub const SELECTOR_KEY: &str = "tomato.selector";
+
 /// An opened file of weights.
 pub enum Weights {
     /// A GGUF file, read tensor by tensor.
@@ -121,6 +125,23 @@ impl Weights {
         match self {
             Weights::Gguf { content, .. } => Config::from_gguf(content).map_err(WeightsError::Unsupported),
             Weights::Safetensors(_) => Err(WeightsError::Unsupported("safetensors carry no shape".into())),
+        }
+    }
+
+    /// The selection head for `hidden` values; None where the model was not trained to choose.
+    ///
+    /// # Errors
+    /// [`WeightsError::Unsupported`]: a head that is none.
+    pub fn selector(&self, hidden: usize) -> Result<Option<Selector>, WeightsError> {
+        let Weights::Gguf { content, .. } = self else { return Ok(None) };
+        let Some(value) = content.metadata.get(SELECTOR_KEY) else { return Ok(None) };
+        let numbers = value.to_vec().ok().map(|values| values.iter().filter_map(|value| value.to_f32().ok()).collect());
+        match numbers {
+            Some(weight) if Vec::len(&weight) == hidden + 1 && weight.iter().all(|number| number.is_finite()) => {
+                let weight = Tensor::new(weight, &Device::Cpu);
+                Ok(Some(Selector { weight: weight.map_err(|error| WeightsError::Unsupported(error.to_string()))? }))
+            }
+            _ => Err(WeightsError::Unsupported(format!("its selection head is not {} numbers", hidden + 1))),
         }
     }
 

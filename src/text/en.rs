@@ -150,18 +150,19 @@ pub fn say(msg: &Msg) -> String {
         Msg::OutOfOrder => "Out of order".into(),
         Msg::FirstWords(time) => format!("first word {:.1} s", time.as_secs_f64()),
         Msg::Cost(stats) => format!(
-            "first word {:.1} s  total {:.1} s  {:.1} tokens/s  {:.0} MB (peak {:.0})",
+            "first words {:.1} s  total {:.1} s  {} tokens read, {:.0}/s  {:.0} MB (peak {:.0})",
             stats.time_to_first_token.as_secs_f64(),
             stats.total.as_secs_f64(),
-            stats.tokens_per_second(),
+            stats.prompt_tokens,
+            stats.read_per_second(),
             stats.memory.rss_mib,
             stats.memory.peak_mib,
         ),
         Msg::ShortCost(stats) => format!(
-            "first {:.1} s  total {:.1} s  {:.1} tok/s  {:.0} MB (peak {:.0})",
+            "first {:.1} s  total {:.1} s  {:.0} tok/s  {:.0} MB (peak {:.0})",
             stats.time_to_first_token.as_secs_f64(),
             stats.total.as_secs_f64(),
-            stats.tokens_per_second(),
+            stats.read_per_second(),
             stats.memory.rss_mib,
             stats.memory.peak_mib,
         ),
@@ -171,7 +172,7 @@ pub fn say(msg: &Msg) -> String {
         Msg::Queued => "The answer before is being stopped. Your question is next.".into(),
         Msg::ReadMeanwhile => "Meanwhile you can read".into(),
         Msg::ReadingPage => "Reading the references and your greenhouse's readings...".into(),
-        Msg::Fallback => "This is the reviewed entry itself: the model's own words were not good enough.".into(),
+        Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
         Msg::Declined => "This is not about growing tomatoes in a greenhouse.".into(),
         Msg::Refusal => "I can only help with growing tomatoes in a greenhouse: diseases and pests, climate, nutrition and \
                          watering, sensors, and finding the cause of a problem. I found nothing reviewed on this question. \
@@ -179,6 +180,7 @@ pub fn say(msg: &Msg) -> String {
             .into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),
+        Msg::Considered => "What was read, with the search's score of each entry and the model's of each sentence (* shown):".into(),
         Msg::Rests => "Based on these reviewed entries:".into(),
         Msg::BadLine(reason) => format!(
             "This line cannot be read ({reason}). A line is {{\"id\": ..., \"question\": \"...\"}} with, if wanted, \

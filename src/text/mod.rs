@@ -166,7 +166,7 @@ pub enum Msg<'a> {
     ReadMeanwhile,
     /// In place of the answer while the prompt is read.
     ReadingPage,
-    /// The answer is the curated entry, not the model's words.
+    /// The answer is a whole curated entry: the model cannot choose.
     Fallback,
     /// Heading: the question is not about tomatoes.
     Declined,
@@ -178,6 +178,8 @@ pub enum Msg<'a> {
     ReadingsHeading,
     /// Heading above the references where they cannot be tapped.
     Rests,
+    /// Heading above what the model read: what the search and the model gave each, chosen sentences marked.
+    Considered,
     /// A line of a batch file is not what it should be; the parser's words.
     BadLine(&'a str),
     /// Heading above the references.

@@ -111,7 +111,7 @@ impl Lines {
                 if answer.declined {
                     self.add(&say(Msg::Declined), theme::NOTICE);
                 }
-                self.add(&answer.text, theme::BASE);
+                self.add(&answer.marked(), theme::BASE);
                 if answer.stopped {
                     self.add(&say(Msg::Stopped), theme::NOTICE);
                 }
@@ -128,10 +128,11 @@ impl Lines {
                     self.gap();
                     self.add(&say(Msg::ReferencesHeading), theme::HEADING);
                 }
-                for reference in &answer.references {
+                for (number, reference) in answer.references.iter().enumerate() {
+                    let words = format!("[{}] {}", number + 1, reference.title);
                     match app.entry_of(&reference.id) {
-                        Some(index) => self.item(&reference.title, Target::Open(index)),
-                        None => self.add(&reference.title, theme::BASE),
+                        Some(index) => self.item(&words, Target::Open(index)),
+                        None => self.add(&words, theme::BASE),
                     }
                 }
             }

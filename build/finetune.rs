@@ -1,0 +1,421 @@
+//! Stage `finetune`: a pruned checkpoint and examples -> an adapter and a selection head that choose the sentences which answer
+//! a question.
+//!
+//! Low-rank adapters on a frozen f32 model, one example at a time (no padding anywhere), steps of a token budget, AdamW with
+//! warm-up and cosine. A run that was killed goes on from its last checkpoint. Or, without training: the adapter that is in
+//! the repository. Does NOT know how answers are put together.
+
+use candle_core::{Device, Tensor};
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+use tomato_assistant::{
+    climate::{Targets, TargetsError},
+    model::{ops::Pass, selector::Selector},
+};
+
+use super::{
+    adam::{Adam, Sick},
+    adapter::{self, Adapter, AdapterError},
+    artifact::{Artifact, ArtifactError, Origin, Stage, at},
+    checkpoint::TENSORS,
+    dense::{Dense, DenseError},
+    draw::Draw,
+    examples::{Example, Kind, Material, Wanted},
+    questions::{self, BROAD, NARROW, QuestionsError, REFUSED},
+    recipe,
+    sources::{ADAPTER, ADAPTER_CONFIG, CLIMATE, ENTRIES, Sources, SourcesError},
+};
+
+/// This stage.
+pub const STAGE: Stage = Stage { number: 4, name: "finetune", revision: 1 };
+
+/// The training's record: how the loss fell.
+pub const CURVE: &str = "training.json";
+
+/// Where a run keeps what it needs to go on, beside the stages' folders.
+const RESUME: &str = "finetune-resume";
+const RESUME_STATE: &str = "state.safetensors";
+const RESUME_BEST: &str = "best.safetensors";
+const RESUME_PROGRESS: &str = "progress.json";
+
+/// Longest example, in tokens; a longer one is left out.
+const LONGEST: usize = 1024;
+
+/// How much the sum of the sentences' own losses counts beside the choice among them.
+const EACH_WEIGHT: f64 = 0.125;
+
+/// Why there is no adapter.
+#[derive(Debug, thiserror::Error)]
+pub enum FinetuneError {
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Dense(#[from] DenseError),
+    /// The adapter of the repository cannot be used.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// The repository's files cannot be used.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    /// The target ranges cannot be used.
+    #[error(transparent)]
+    Targets(#[from] TargetsError),
+    /// A question set cannot be used.
+    #[error(transparent)]
+    Questions(#[from] QuestionsError),
+    /// The disk refuses, or is full.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// Nothing can be learnt any more.
+    #[error(transparent)]
+    Sick(#[from] Sick),
+    /// The computation failed.
+    #[error("training: {0}")]
+    Compute(#[from] candle_core::Error),
+    /// Nothing to learn from.
+    #[error("there are no examples that fit into {LONGEST} tokens: check the question sets in data/")]
+    NoExamples,
+}
+
+/// What this stage's folder is made from; with `train` the examples, else the repository's adapter.
+pub fn origin(table: &recipe::Finetune, checkpoint: &Artifact, sources: &Sources, train: bool) -> Origin {
+    let mut inputs = checkpoint.inputs();
+    inputs.extend(match train {
+        true => sources.inputs(&[ENTRIES, CLIMATE, NARROW, BROAD, REFUSED]),
+        false => sources.inputs(&[ADAPTER, ADAPTER_CONFIG]),
+    });
+    Origin::new(&STAGE, &(table, train), inputs)
+}
+
+/// Copies the repository's adapter into `out`, if it is one for this checkpoint.
+///
+/// # Errors
+/// [`FinetuneError::Adapter`], [`FinetuneError::Artifact`].
+pub fn take(checkpoint: &Artifact, sources: &Sources, out: &Path) -> Result<(), FinetuneError> {
+    for (from, to) in [(ADAPTER, adapter::WEIGHTS), (ADAPTER_CONFIG, adapter::CONFIG)] {
+        let to = out.join(to);
+        fs::copy(sources.path(from), &to).map_err(at(&to))?;
+    }
+    Ok(Adapter::open(out)?.fits(&checkpoint.record.files[TENSORS].sha256)?)
+}
+
+/// One line of the training's record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Check {
+    /// Steps done.
+    pub step: usize,
+    /// Mean loss of the training examples since the line before.
+    pub training: f64,
+    /// Mean loss of the held-out examples.
+    pub held_out: f64,
+    /// Of the held-out questions about details, those whose best sentence answers; share of 1.
+    pub narrow: f64,
+    /// Of the held-out questions with their reference, those whose best sentence is of it; share of 1.
+    pub reference: f64,
+    /// Seconds since the beginning, of all runs together.
+    pub seconds: f64,
+}
+
+/// What `training.json` holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The recipe's table.
+    pub table: recipe::Finetune,
+    /// Examples of each kind.
+    pub examples: BTreeMap<String, usize>,
+    /// Held-out ones.
+    pub held_out: usize,
+    /// Tokens of one pass over the examples.
+    pub tokens: usize,
+    /// Numbers that are trained.
+    pub parameters: usize,
+    /// How it went.
+    pub curve: Vec<Check>,
+    /// The step whose values were kept: the lowest held-out loss.
+    pub best: usize,
+}
+
+/// Where a run is.
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    /// What is trained from what; another one begins anew.
+    origin: Origin,
+    /// Examples seen.
+    seen: usize,
+    steps: usize,
+    curve: Vec<Check>,
+    /// Loss and examples since the last check.
+    pending: (f64, usize),
+}
+
+/// An example as ids, ready to be read.
+struct Ready {
+    kind: Kind,
+    ids: Vec<u32>,
+    /// The tokens at which sentences end.
+    ends: Vec<u32>,
+    wanted: Vec<Wanted>,
+    /// Sentences of the right reference, as a range of `wanted`.
+    right: Option<std::ops::Range<usize>>,
+}
+
+/// Trains on the Hugging Face folder `checkpoint` and writes the adapter with the lowest held-out loss into `out`. What is
+/// needed to go on is kept below `work`. `bar` counts tokens.
+///
+/// # Errors
+/// [`FinetuneError`].
+pub fn train(
+    table: &recipe::Finetune,
+    checkpoint: &Artifact,
+    sources: &Sources,
+    (work, out): (&Path, &Path),
+    bar: &ProgressBar,
+) -> Result<Record, FinetuneError> {
+    let started = Instant::now();
+    let mut dense = Dense::open(&checkpoint.dir, LONGEST)?;
+    let (training, held_out) = examples(&dense, table, sources)?;
+    let (variables, selector) = adapter::attach(&mut dense.model, &table.shape, &mut Draw::new(table.seed))?;
+    let parameters = variables.iter().map(|(_, variable)| variable.elem_count()).sum();
+    let mut adam = Adam::new(variables, table.weight_decay, table.clip);
+    let run = Run { dense, selector, bar };
+    let tokens: usize = training.iter().map(|example| example.ids.len()).sum();
+    let total = table.epochs * tokens;
+    let mut examples = BTreeMap::new();
+    training.iter().for_each(|example| *examples.entry(format!("{:?}", example.kind).to_lowercase()).or_default() += 1);
+    log::info!(
+        "{} examples {examples:?}, {tokens} tokens; {} held out; {parameters} parameters",
+        training.len(),
+        held_out.len()
+    );
+
+    let origin = origin(table, checkpoint, sources, true);
+    let resume = work.join(RESUME);
+    let mut progress = match restore(&resume, &origin, &mut adam)? {
+        Some(progress) => progress,
+        None => Progress { origin, seen: 0, steps: 0, curve: Vec::new(), pending: (0.0, 0) },
+    };
+    let before = progress.curve.last().map_or(0.0, |check| check.seconds);
+    bar.set_length(total as u64);
+    let place = |seen: usize| &training[seen % training.len()];
+    let mut read: usize = (0..progress.seen).map(|seen| place(seen).ids.len()).sum();
+    bar.set_position(read as u64);
+    while progress.seen < table.epochs * training.len() && !stale(&progress.curve, table.patience) {
+        let mut step = Vec::new();
+        let mut budget = 0;
+        while budget < table.tokens && progress.seen < table.epochs * training.len() {
+            step.push(place(progress.seen));
+            budget += place(progress.seen).ids.len();
+            progress.seen += 1;
+        }
+        // Each core reads examples of its own, which wastes less than all cores on one; the sum is made in a fixed order.
+        let learnt: Vec<_> = step.par_iter().with_max_len(1).map(|example| run.learn(example, &adam)).collect();
+        for learnt in learnt {
+            let (loss, gradients) = learnt?;
+            adam.add(&gradients, 1.0 / step.len() as f32);
+            progress.pending.0 += f64::from(loss);
+            progress.pending.1 += 1;
+        }
+        adam.health()?;
+        let norm = adam.step(rate(table, progress.steps, read as f64 / total as f64))?;
+        progress.steps += 1;
+        read += budget;
+        let (steps, seconds) = (progress.steps, before + started.elapsed().as_secs_f64());
+        if steps.is_multiple_of(5) {
+            let mean = progress.pending.0 / progress.pending.1.max(1) as f64;
+            log::info!("step {steps}, {read} of {total} tokens, {seconds:.0} s, loss {mean:.3}, gradient {norm:.2}");
+        }
+        if steps.is_multiple_of(table.check_every) || progress.seen >= table.epochs * training.len() {
+            let check = run.check(&held_out, &progress, seconds)?;
+            log::info!("{check:?}");
+            progress.pending = (0.0, 0);
+            let best = progress.curve.iter().all(|earlier| check.held_out < earlier.held_out);
+            progress.curve.push(check);
+            keep(&resume, &progress, &adam, best)?;
+        }
+    }
+    bar.finish();
+
+    let best = candle_core::safetensors::load(resume.join(RESUME_BEST), &Device::Cpu)?;
+    adapter::save(out, &table.shape, &best, &checkpoint.record.files[TENSORS].sha256)?;
+    let lowest = progress.curve.iter().min_by(|a, b| a.held_out.total_cmp(&b.held_out)).map_or(0, |check| check.step);
+    let record = Record {
+        table: table.clone(),
+        examples,
+        held_out: held_out.len(),
+        tokens,
+        parameters,
+        curve: progress.curve,
+        best: lowest,
+    };
+    let path = out.join(CURVE);
+    let json = serde_json::to_string_pretty(&record).expect("strings and numbers always serialize");
+    fs::write(&path, json + "\n").map_err(at(&path))?;
+    fs::remove_dir_all(&resume).map_err(at(&resume))?;
+    Ok(record)
+}
+
+/// The examples as ids: those to learn from, and the held-out ones.
+fn examples(
+    dense: &Dense,
+    table: &recipe::Finetune,
+    sources: &Sources,
+) -> Result<(Vec<Ready>, Vec<Ready>), FinetuneError> {
+    let knowledge = sources.knowledge()?;
+    let targets = Targets::parse(&sources.read(CLIMATE)?)?;
+    let (narrow, broad, refused) = (
+        questions::load(&sources.path(NARROW))?,
+        questions::load(&sources.path(BROAD))?,
+        questions::load(&sources.path(REFUSED))?,
+    );
+    let material =
+        Material { entries: knowledge.entries(), targets: &targets, narrow: &narrow, broad: &broad, refused: &refused };
+    let made = material.examples(table.seed);
+    let ready = |examples: Vec<Example>| -> Result<Vec<Ready>, FinetuneError> {
+        let mut all = Vec::with_capacity(examples.len());
+        for example in examples {
+            let (ids, ends) = dense.read(&material.render(&example))?;
+            let mut counts = example.references.iter().map(|&place| {
+                tomato_assistant::knowledge::sentences::sentences(&knowledge.entries()[place].output).count()
+            });
+            let right = example.right.map(|right| {
+                let first = counts.by_ref().take(right).sum();
+                first..first + counts.next().unwrap_or(0)
+            });
+            if ids.len() <= LONGEST {
+                all.push(Ready { kind: example.kind, ids, ends, wanted: example.wanted, right });
+            }
+        }
+        Ok(all)
+    };
+    let (training, held_out) = (ready(made.training)?, ready(made.held_out)?);
+    // Each of them once in so many: a check must not take longer than what it checks.
+    let every = (held_out.len() / table.check_examples.max(1)).max(1);
+    let held_out: Vec<Ready> = held_out.into_iter().step_by(every).collect();
+    if training.is_empty() || held_out.is_empty() {
+        return Err(FinetuneError::NoExamples);
+    }
+    Ok((training, held_out))
+}
+
+/// A model in training.
+struct Run<'a> {
+    dense: Dense,
+    selector: Selector,
+    bar: &'a ProgressBar,
+}
+
+impl Run<'_> {
+    /// Scores of the sentences of `example`: (sentences).
+    fn scores(&self, example: &Ready) -> candle_core::Result<Tensor> {
+        let ids = Tensor::new(example.ids.as_slice(), &Device::Cpu)?.unsqueeze(0)?;
+        let hidden = self.dense.model.forward(&ids, Pass::Train, None)?.squeeze(0)?;
+        self.selector.scores(&hidden.index_select(&Tensor::new(example.ends.as_slice(), &Device::Cpu)?, 0)?)
+    }
+
+    /// Loss and scores of one example.
+    fn judge(&self, example: &Ready) -> candle_core::Result<(f32, Vec<f32>)> {
+        let scores = self.scores(example)?;
+        Ok((self.loss_of(example, &scores)?.to_scalar()?, scores.to_vec1()?))
+    }
+
+    /// The loss of one example: of each labelled sentence for itself (whether it belongs into the answer), and of the choice
+    /// among all of them (how much of a softmax lies on right ones).
+    fn loss_of(&self, example: &Ready, scores: &Tensor) -> candle_core::Result<Tensor> {
+        let mask = |chosen: &dyn Fn(Wanted) -> f32| {
+            let values: Vec<f32> = example.wanted.iter().map(|&wanted| chosen(wanted)).collect();
+            Tensor::new(values, &Device::Cpu)
+        };
+        // ln(1 + e^x), x being the score turned so that a right one is negative.
+        let turned = (scores * mask(&|wanted| if wanted == Wanted::Yes { -1.0 } else { 1.0 })?)?;
+        let each = (turned.relu()? + ((turned.abs()?.neg()?.exp()? + 1.0)?).log()?)?;
+        let each = (each * mask(&|wanted| f32::from(wanted != Wanted::Open))?)?.sum_all()?;
+        let each = (each * EACH_WEIGHT)?;
+        if !example.wanted.iter().any(|&wanted| wanted != Wanted::No) {
+            return Ok(each);
+        }
+        let shares = candle_nn::ops::softmax(scores, 0)?;
+        let right = (shares * mask(&|wanted| f32::from(wanted != Wanted::No))?)?.sum_all()?;
+        each - (right + 1e-9)?.log()?
+    }
+
+    /// The loss of one example and its gradients.
+    fn learn(&self, example: &Ready, adam: &Adam) -> candle_core::Result<(f32, Vec<Vec<f32>>)> {
+        let loss = self.loss_of(example, &self.scores(example)?)?;
+        self.bar.inc(example.ids.len() as u64);
+        Ok((loss.to_scalar()?, adam.gradients(&loss.backward()?)?))
+    }
+
+    /// How the held-out examples do.
+    fn check(&self, held_out: &[Ready], progress: &Progress, seconds: f64) -> candle_core::Result<Check> {
+        let (mut loss, mut narrow, mut reference) = (0.0, (0, 0), (0, 0));
+        let judged: Vec<_> = held_out.par_iter().with_max_len(1).map(|example| self.judge(example)).collect();
+        for (example, judged) in held_out.iter().zip(judged) {
+            let (its_loss, scores) = judged?;
+            loss += f64::from(its_loss);
+            let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(0);
+            if example.kind == Kind::Narrow {
+                narrow = (narrow.0 + usize::from(example.wanted[best] == Wanted::Yes), narrow.1 + 1);
+            }
+            if let Some(right) = &example.right {
+                reference = (reference.0 + usize::from(right.contains(&best)), reference.1 + 1);
+            }
+        }
+        let share = |(right, of): (usize, usize)| right as f64 / of.max(1) as f64;
+        Ok(Check {
+            step: progress.steps,
+            training: progress.pending.0 / progress.pending.1.max(1) as f64,
+            held_out: loss / held_out.len() as f64,
+            narrow: share(narrow),
+            reference: share(reference),
+            seconds,
+        })
+    }
+}
+
+/// The learning rate of step `steps`, when `done` (share of 1) of all tokens are read: warm-up, then a cosine to 0.
+fn rate(table: &recipe::Finetune, steps: usize, done: f64) -> f64 {
+    let warm = ((steps + 1) as f64 / table.warmup.max(1) as f64).min(1.0);
+    table.learning_rate * warm * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
+}
+
+/// Whether the last `patience` checks brought nothing better.
+fn stale(curve: &[Check], patience: usize) -> bool {
+    let best = curve.iter().enumerate().min_by(|(_, a), (_, b)| a.held_out.total_cmp(&b.held_out));
+    best.is_some_and(|(at, _)| curve.len() - 1 - at >= patience)
+}
+
+/// Writes what is needed to go on; each file whole or not at all, the one that names the others last.
+fn keep(folder: &Path, progress: &Progress, adam: &Adam, best: bool) -> Result<(), FinetuneError> {
+    fs::create_dir_all(folder).map_err(at(folder))?;
+    let tensors = |name: &str, tensors: &HashMap<String, Tensor>| -> Result<(), FinetuneError> {
+        let (fresh, path) = (folder.join(format!("{name}.new")), folder.join(name));
+        candle_core::safetensors::save(tensors, &fresh)?;
+        Ok(fs::rename(&fresh, &path).map_err(at(&path))?)
+    };
+    if best {
+        tensors(RESUME_BEST, &adam.values())?;
+    }
+    tensors(RESUME_STATE, &adam.state()?)?;
+    let (fresh, path) = (folder.join(format!("{RESUME_PROGRESS}.new")), folder.join(RESUME_PROGRESS));
+    let json = serde_json::to_vec(progress).expect("strings and numbers always serialize");
+    fs::write(&fresh, json).map_err(at(&fresh))?;
+    Ok(fs::rename(&fresh, &path).map_err(at(&path))?)
+}
+
+/// Where an earlier run of the same origin was; None when there is none.
+fn restore(folder: &Path, origin: &Origin, adam: &mut Adam) -> Result<Option<Progress>, FinetuneError> {
+    let stored = |name: &str| -> PathBuf { folder.join(name) };
+    let Ok(bytes) = fs::read(stored(RESUME_PROGRESS)) else { return Ok(None) };
+    let Some(progress) = serde_json::from_slice::<Progress>(&bytes).ok().filter(|found| found.origin == *origin) else {
+        return Ok(None);
+    };
+    adam.restore(&candle_core::safetensors::load(stored(RESUME_STATE), &Device::Cpu)?, progress.steps)?;
+    log::info!("going on after step {}", progress.steps);
+    Ok(Some(progress))
+}

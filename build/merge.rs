@@ -1,0 +1,113 @@
+//! Stage `merge`: a checkpoint and an adapter -> a checkpoint that is as if it had been trained whole, and the selection head
+//! beside it.
+//!
+//! Reads the checkpoint in pieces; one matrix with its change is in memory at once. Does NOT know how the adapter was made.
+
+use candle_core::{Device, Tensor};
+use indicatif::ProgressBar;
+use std::{collections::HashMap, fs, path::Path};
+
+use super::{
+    adapter::{Adapter, AdapterError},
+    artifact::{Artifact, ArtifactError, Origin, Stage, at},
+    checkpoint::{CONFIG, Checkpoint, TENSORS, TOKENIZER},
+    config_json::Config,
+    import::ImportError,
+    safetensors_file::Writer,
+    size,
+};
+
+/// This stage.
+pub const STAGE: Stage = Stage { number: 5, name: "merge", revision: 1 };
+
+/// The selection head's file beside a merged checkpoint, and its one tensor: (hidden + 1).
+pub const SELECTOR: &str = "selector.safetensors";
+const SELECTOR_TENSOR: &str = "selector.weight";
+
+/// Numbers that are copied at once where nothing changes.
+const PIECE: usize = 1 << 22;
+
+/// Why there is no merged checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] ImportError),
+    /// The adapter cannot be used, or is not one for this checkpoint.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// The disk refuses, or is full.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// A matrix and its change do not fit.
+    #[error("merging {name}: {cause}")]
+    Compute {
+        /// The matrix.
+        name: String,
+        /// What candle says.
+        cause: candle_core::Error,
+    },
+}
+
+/// What this stage's folder is made from.
+pub fn origin(checkpoint: &Artifact, adapter: &Artifact) -> Origin {
+    let mut inputs = checkpoint.inputs();
+    inputs.extend(adapter.inputs());
+    Origin::new(&STAGE, &(), inputs)
+}
+
+/// Adds the adapter in the folder `adapter` to the Hugging Face folder `checkpoint`, into `out`. `bar` counts bytes written.
+///
+/// # Errors
+/// [`MergeError`].
+pub fn run(checkpoint: &Artifact, adapter: &Path, out: &Path, bar: &ProgressBar) -> Result<(), MergeError> {
+    let adapter = Adapter::open(adapter)?;
+    adapter.fits(&checkpoint.record.files[TENSORS].sha256)?;
+    let config = Config::read(&checkpoint.dir.join(CONFIG))?;
+    let mut tensors = Checkpoint::open(&checkpoint.dir)?;
+    let mut writer = Writer::create(&out.join(TENSORS), &config.tensors())?;
+    bar.set_length(4 * size::parameters(&config));
+    for (name, shape) in config.tensors() {
+        let compute = |cause| MergeError::Compute { name: name.clone(), cause };
+        let count = shape.iter().product();
+        match adapter.change(&name).map_err(compute)? {
+            Some(change) => {
+                let weight = Tensor::from_vec(tensors.values(&name, &shape)?, shape.as_slice(), &Device::Cpu);
+                let merged = weight.and_then(|weight| (weight + change)?.flatten_all()?.to_vec1::<f32>());
+                writer.append(&merged.map_err(compute)?)?;
+            }
+            None => {
+                tensors.check(&name, &shape)?;
+                for first in (0..count).step_by(PIECE) {
+                    writer.append(&tensors.piece(&name, first, PIECE.min(count - first))?)?;
+                }
+            }
+        }
+        bar.inc(4 * count as u64);
+    }
+    writer.finish()?;
+    bar.finish();
+    for name in [CONFIG, TOKENIZER] {
+        let to = out.join(name);
+        fs::copy(checkpoint.dir.join(name), &to).map_err(at(&to))?;
+    }
+    let compute = |cause| MergeError::Compute { name: SELECTOR_TENSOR.into(), cause };
+    let values = adapter.selector().map_err(compute)?;
+    let head = Tensor::new(values, &Device::Cpu).map_err(compute)?;
+    candle_core::safetensors::save(&HashMap::from([(SELECTOR_TENSOR, head)]), out.join(SELECTOR)).map_err(compute)
+}
+
+/// The selection head beside a checkpoint; None where it was not trained.
+///
+/// # Errors
+/// A file that is none.
+pub fn selector(checkpoint: &Path) -> candle_core::Result<Option<Vec<f32>>> {
+    let path = checkpoint.join(SELECTOR);
+    if !path.exists() {
+        return Ok(None);
+    }
+    match candle_core::safetensors::load(&path, &Device::Cpu)?.get(SELECTOR_TENSOR) {
+        Some(head) => Ok(Some(head.to_vec1()?)),
+        None => candle_core::bail!("{} holds no {SELECTOR_TENSOR}", path.display()),
+    }
+}
