@@ -109,6 +109,7 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
         bar.inc(1);
     }
     bar.finish();
+    fs::create_dir_all(out).map_err(at(out))?;
     let files = bundle.manifest().files.iter().map(|file| (file.name.clone(), file.bytes)).collect();
     let report = Report::new(&bundle.manifest().name, files, answers);
     let json = serde_json::to_vec_pretty(&report).expect("strings and numbers always serialize");
@@ -136,9 +137,13 @@ fn judge(
     let note = answer.readings_note.as_str();
     let scorer = Scorer::new(question)?;
     let given = [cited.as_slice(), &[note, question.question.as_str()]].concat();
+    let whole = format!("{} {}", answer.text, answer.more);
     let alone = match answer.declined {
         true => answer.text.as_str(),
-        false => cited.first().copied().unwrap_or_default(),
+        // What the search found best, which the model may have passed over.
+        false => {
+            answer.considered.first().map_or("", |best| entries.get(best.id.as_str()).copied().unwrap_or_default())
+        }
     };
     Ok(Answered {
         id: question.id.clone(),
@@ -152,8 +157,10 @@ fn judge(
         references: answer.references.iter().map(|reference| reference.id.clone()).collect(),
         declined: answer.declined,
         fallback: answer.fallback,
-        missing: scorer.missing(&[note, &answer.text].join(" ")),
-        score: scorer.score(note, &answer.text, &given),
+        more: answer.more.clone(),
+        missing: scorer.missing(&[note, &whole].join(" ")),
+        score: scorer.score(note, &whole, &given),
+        direct: scorer.score(note, &answer.text, &given),
         entry_alone: scorer.score(note, alone, &given),
         first_word_s: answer.stats.time_to_first_token.as_secs_f64(),
         total_s: answer.stats.total.as_secs_f64(),

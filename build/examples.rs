@@ -160,9 +160,10 @@ impl Material<'_> {
             }
         }
         for (number, refused) in self.refused.iter().enumerate() {
-            let example = maker.refused(&refused.question);
             // One in ten, as of the entries.
-            if number % 10 == 0 { held.push(example) } else { training.push(example) }
+            let apart = number % 10 == 0;
+            let example = maker.refused(&refused.question, apart);
+            if apart { held.push(example) } else { training.push(example) }
         }
         maker.draw.shuffle(&mut training);
         Examples { training, held_out: held }
@@ -214,7 +215,8 @@ impl Maker<'_> {
     ) -> Example {
         let count = self.count();
         let missing = self.draw.share() < MISSING;
-        let mut references = self.near(question, Some(right), if missing { count } else { count - 1 });
+        let held = held_out(&self.material.entries[right].id);
+        let mut references = self.near(question, (Some(right), held), if missing { count } else { count - 1 });
         if !missing {
             references.push(right);
         }
@@ -235,10 +237,10 @@ impl Maker<'_> {
     }
 
     /// Nothing answers it.
-    fn refused(&mut self, question: &str) -> Example {
+    fn refused(&mut self, question: &str, held: bool) -> Example {
         let count = self.count();
         let readings = self.idle_readings();
-        let references = self.near(question, None, count);
+        let references = self.near(question, (None, held), count);
         let of = |&place: &usize| sentences(&self.material.entries[place].output).count();
         let wanted = vec![Wanted::No; references.iter().map(of).sum()];
         Example { kind: Kind::Refused, question: question.into(), readings, references, wanted, right: None }
@@ -334,17 +336,18 @@ impl Maker<'_> {
     }
 
     /// `count` entries that the word search finds for `question`, without the right one; drawn from the best, filled up with
-    /// any others.
-    fn near(&mut self, question: &str, right: Option<usize>, count: usize) -> Vec<usize> {
+    /// any others. Held-out entries only where the example is `held` out itself.
+    fn near(&mut self, question: &str, (right, held): (Option<usize>, bool), count: usize) -> Vec<usize> {
+        let entries = self.material.entries;
+        let fits = |place: usize| Some(place) != right && (held || !held_out(&entries[place].id));
         let found = self.index.search(&Query { text: question, ..Query::default() });
-        let mut near: Vec<usize> =
-            found.hits.iter().map(|hit| hit.index).filter(|&place| Some(place) != right).collect();
+        let mut near: Vec<usize> = found.hits.iter().map(|hit| hit.index).filter(|&place| fits(place)).collect();
         near.truncate(NEAR);
         self.draw.shuffle(&mut near);
         near.truncate(count);
         while near.len() < count {
-            let place = self.draw.below(self.material.entries.len());
-            if Some(place) != right && !near.contains(&place) {
+            let place = self.draw.below(entries.len());
+            if fits(place) && !near.contains(&place) {
                 near.push(place);
             }
         }

@@ -9,12 +9,7 @@ use candle_core::{Device, Tensor};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, HashMap},
-    fs,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 use tomato_assistant::{
     climate::{Targets, TargetsError},
     model::{ops::Pass, selector::Selector},
@@ -33,17 +28,15 @@ use super::{
     sources::{ADAPTER, ADAPTER_CONFIG, CLIMATE, ENTRIES, Sources, SourcesError},
 };
 
+mod resume;
+
+use resume::Progress;
+
 /// This stage.
 pub const STAGE: Stage = Stage { number: 4, name: "finetune", revision: 1 };
 
 /// The training's record: how the loss fell.
 pub const CURVE: &str = "training.json";
-
-/// Where a run keeps what it needs to go on, beside the stages' folders.
-const RESUME: &str = "finetune-resume";
-const RESUME_STATE: &str = "state.safetensors";
-const RESUME_BEST: &str = "best.safetensors";
-const RESUME_PROGRESS: &str = "progress.json";
 
 /// Longest example, in tokens; a longer one is left out.
 const LONGEST: usize = 1024;
@@ -141,19 +134,6 @@ pub struct Record {
     pub best: usize,
 }
 
-/// Where a run is.
-#[derive(Serialize, Deserialize)]
-struct Progress {
-    /// What is trained from what; another one begins anew.
-    origin: Origin,
-    /// Examples seen.
-    seen: usize,
-    steps: usize,
-    curve: Vec<Check>,
-    /// Loss and examples since the last check.
-    pending: (f64, usize),
-}
-
 /// An example as ids, ready to be read.
 struct Ready {
     kind: Kind,
@@ -195,8 +175,8 @@ pub fn train(
     );
 
     let origin = origin(table, checkpoint, sources, true);
-    let resume = work.join(RESUME);
-    let mut progress = match restore(&resume, &origin, &mut adam)? {
+    let resume = work.join(resume::FOLDER);
+    let mut progress = match resume::restore(&resume, &origin, &mut adam)? {
         Some(progress) => progress,
         None => Progress { origin, seen: 0, steps: 0, curve: Vec::new(), pending: (0.0, 0) },
     };
@@ -234,16 +214,15 @@ pub fn train(
             let check = run.check(&held_out, &progress, seconds)?;
             log::info!("{check:?}");
             progress.pending = (0.0, 0);
-            let best = progress.curve.iter().all(|earlier| check.held_out < earlier.held_out);
             progress.curve.push(check);
-            keep(&resume, &progress, &adam, best)?;
+            resume::keep(&resume, &progress, &adam)?;
         }
     }
     bar.finish();
 
-    let best = candle_core::safetensors::load(resume.join(RESUME_BEST), &Device::Cpu)?;
+    let lowest = lowest(&progress.curve).unwrap_or(0);
+    let best = candle_core::safetensors::load(resume.join(resume::best(lowest)), &Device::Cpu)?;
     adapter::save(out, &table.shape, &best, &checkpoint.record.files[TENSORS].sha256)?;
-    let lowest = progress.curve.iter().min_by(|a, b| a.held_out.total_cmp(&b.held_out)).map_or(0, |check| check.step);
     let record = Record {
         table: table.clone(),
         examples,
@@ -384,38 +363,13 @@ fn rate(table: &recipe::Finetune, steps: usize, done: f64) -> f64 {
     table.learning_rate * warm * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
 }
 
+/// The step of the check with the lowest held-out loss, the first of equals.
+fn lowest(curve: &[Check]) -> Option<usize> {
+    curve.iter().min_by(|a, b| a.held_out.total_cmp(&b.held_out)).map(|check| check.step)
+}
+
 /// Whether the last `patience` checks brought nothing better.
 fn stale(curve: &[Check], patience: usize) -> bool {
     let best = curve.iter().enumerate().min_by(|(_, a), (_, b)| a.held_out.total_cmp(&b.held_out));
     best.is_some_and(|(at, _)| curve.len() - 1 - at >= patience)
-}
-
-/// Writes what is needed to go on; each file whole or not at all, the one that names the others last.
-fn keep(folder: &Path, progress: &Progress, adam: &Adam, best: bool) -> Result<(), FinetuneError> {
-    fs::create_dir_all(folder).map_err(at(folder))?;
-    let tensors = |name: &str, tensors: &HashMap<String, Tensor>| -> Result<(), FinetuneError> {
-        let (fresh, path) = (folder.join(format!("{name}.new")), folder.join(name));
-        candle_core::safetensors::save(tensors, &fresh)?;
-        Ok(fs::rename(&fresh, &path).map_err(at(&path))?)
-    };
-    if best {
-        tensors(RESUME_BEST, &adam.values())?;
-    }
-    tensors(RESUME_STATE, &adam.state()?)?;
-    let (fresh, path) = (folder.join(format!("{RESUME_PROGRESS}.new")), folder.join(RESUME_PROGRESS));
-    let json = serde_json::to_vec(progress).expect("strings and numbers always serialize");
-    fs::write(&fresh, json).map_err(at(&fresh))?;
-    Ok(fs::rename(&fresh, &path).map_err(at(&path))?)
-}
-
-/// Where an earlier run of the same origin was; None when there is none.
-fn restore(folder: &Path, origin: &Origin, adam: &mut Adam) -> Result<Option<Progress>, FinetuneError> {
-    let stored = |name: &str| -> PathBuf { folder.join(name) };
-    let Ok(bytes) = fs::read(stored(RESUME_PROGRESS)) else { return Ok(None) };
-    let Some(progress) = serde_json::from_slice::<Progress>(&bytes).ok().filter(|found| found.origin == *origin) else {
-        return Ok(None);
-    };
-    adam.restore(&candle_core::safetensors::load(stored(RESUME_STATE), &Device::Cpu)?, progress.steps)?;
-    log::info!("going on after step {}", progress.steps);
-    Ok(Some(progress))
 }

@@ -28,7 +28,7 @@ use super::{
     questions::{BROAD, NARROW, REFUSED},
     recipe::{self, BlockFormat},
     size,
-    sources::{CLIMATE, ENTRIES, Sources},
+    sources::{CALIBRATION, CLIMATE, ENTRIES, Sources},
 };
 
 /// This stage.
@@ -65,6 +65,7 @@ pub fn origin(table: &recipe::Quantize, checkpoint: &Artifact, sources: &Sources
     let mut inputs = checkpoint.inputs();
     if table.compensate {
         inputs.extend(sources.inputs(&[ENTRIES, CLIMATE, NARROW, BROAD, REFUSED]));
+        inputs.extend(sources.inputs(&CALIBRATION));
     }
     Origin::new(&STAGE, table, inputs)
 }
@@ -137,6 +138,7 @@ pub fn run(
     // One position is enough: this is about names, shapes and formats.
     let weights = Weights::gguf(&path)?;
     let config = weights.config()?;
+    weights.selector(config.hidden)?;
     weights.load(config, 1)?;
     let tokenizer = out.join(TOKENIZER);
     fs::copy(checkpoint.join(TOKENIZER), &tokenizer).map_err(at(&tokenizer))?;

@@ -31,7 +31,10 @@ pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
 /// Its description.
 pub const ADAPTER_CONFIG: &str = "data/model/adapter_config.json";
 
-const FILES: [&str; 9] = [
+/// Text of everything but tomatoes that models are watched over.
+pub const CALIBRATION: [&str; 2] = ["data/text/calibration-english.txt", "data/text/calibration-korean.txt"];
+
+const FILES: [&str; 11] = [
     ENTRIES,
     CLIMATE,
     VOCABULARY,
@@ -41,6 +44,8 @@ const FILES: [&str; 9] = [
     questions::NARROW,
     questions::BROAD,
     questions::REFUSED,
+    CALIBRATION[0],
+    CALIBRATION[1],
 ];
 
 /// Why they cannot be used.

@@ -24,6 +24,7 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a Value>,
     answer: &'a str,
+    more: &'a str,
     readings_note: &'a str,
     references: &'a [Reference],
     declined: bool,
@@ -44,6 +45,7 @@ impl<'a> Record<'a> {
         Self {
             id,
             answer: &answer.text,
+            more: &answer.more,
             readings_note: &answer.readings_note,
             references: &answer.references,
             declined: answer.declined,
@@ -107,6 +109,9 @@ pub fn ask(
         Err(error) => return unanswered(&error, question.lang, about),
     };
     writeln!(out)?;
+    if !answer.more.is_empty() {
+        writeln!(out, "\n{}: {}", say(Msg::More), answer.more)?;
+    }
     if answer.fallback {
         writeln!(about, "{}", say(Msg::Fallback))?;
     }

@@ -1,6 +1,10 @@
 //! The assistant as a process: what it prints where, its exit codes, and that bad input gives one clear message.
 
-use crate::{program::command, program::words, tiny_bundle};
+use crate::{
+    home::{ASSISTANT, Home, Said, tiny},
+    program::{command, words},
+    tiny_bundle,
+};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::{Value, json};
 use std::{
@@ -8,102 +12,32 @@ use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    path::Path,
+    process::{Command, Stdio},
     thread,
 };
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 use tomato_assistant::knowledge::Knowledge;
 
-const ASSISTANT: &str = env!("CARGO_BIN_EXE_assistant");
-const QUESTION: &str = "Why are the bottoms of my tomatoes black?";
+pub const QUESTION: &str = "Why are the bottoms of my tomatoes black?";
 /// The fields of an answer, as agreed with whoever reads the JSON.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "answer",
     "declined",
     "fallback",
+    "more",
     "peak_rss_mb",
+    "read_tok_s",
+    "read_tokens",
     "readings_note",
     "references",
     "rss_mb",
-    "tok_s",
-    "tokens",
     "total_s",
     "ttft_s",
 ];
 
-/// A home of its own with settings that point to `bundle`; nothing of the user's is seen or touched.
-struct Home(TempDir);
-
-impl Home {
-    fn new(bundle: &Path) -> Home {
-        let home = Home(tempdir().unwrap());
-        home.settings(&format!("bundle = {bundle:?}\nthreads = 1\n[log]\nfile = \"log.txt\"\n"));
-        home
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn settings(&self, text: &str) {
-        fs::write(self.path("assistant.toml"), text).unwrap();
-    }
-
-    fn folders(&self) -> [(&'static str, PathBuf); 5] {
-        ["HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"]
-            .map(|name| (name, self.path("home")))
-    }
-
-    fn command(&self) -> Command {
-        let mut command = command(ASSISTANT);
-        command.envs(self.folders()).stdin(Stdio::null());
-        command.arg("--config").arg(self.path("assistant.toml"));
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Said {
-        Said::from(self.command().args(arguments).output().unwrap())
-    }
-
-    /// Answers to `lines`, one a line.
-    fn batch(&self, lines: &[u8]) -> Vec<Value> {
-        fs::write(self.path("batch.jsonl"), lines).unwrap();
-        let said = self.run(&["--headless", "--batch", self.path("batch.jsonl").to_str().unwrap()]);
-        assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-        said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-fn tiny() -> Home {
-    Home::new(tiny_bundle::bundle().dir())
-}
-
-/// Exit code and both streams.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let said = Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
-        assert!(!said.err.contains("panicked"), "{}", said.err);
-        said
-    }
-}
-
-impl Said {
-    /// Ended with `code` and a message with all of `words`, and no answer.
-    fn refused(&self, code: i32, words: &[&str]) {
-        assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{}", self.err);
-        assert!(!self.err.trim().is_empty() && words.iter().all(|word| self.err.contains(word)), "{}", self.err);
-    }
-}
-
-fn fields(answer: &Value) -> Vec<&str> {
+/// The fields of a JSON object.
+pub fn fields(answer: &Value) -> Vec<&str> {
     // Sorted: serde_json's map is.
     answer.as_object().unwrap().keys().map(String::as_str).collect()
 }
@@ -115,10 +49,16 @@ fn an_answer_goes_to_standard_output_and_the_rest_to_standard_error() {
     let knowledge = Knowledge::parse(include_str!("../data/tomato_qa_dataset.json")).unwrap();
     let entry = knowledge.entries().iter().find(|entry| said.err.contains(&format!("({})", entry.id))).unwrap();
     assert!(entry.id.contains("blossom-end-rot") || entry.id.contains("ber"), "{}", entry.id);
-    // The tiny model talks nonsense: none of it is shown.
-    assert!(said.out.ends_with(&format!("{}\n", entry.output)), "{}", said.out);
-    assert!(said.out.starts_with("This is the reviewed entry itself"), "{}", said.out);
-    for words in ["EC 9.0 mS/cm: far above", "Based on these reviewed entries:\n  [1] ", "tokens/s", "first word"] {
+    // The tiny model was not trained to choose: the whole entry is shown, and nothing else.
+    assert_eq!(said.out, format!("{}\n", entry.output));
+    assert_eq!(said.err.matches("\n  [").count(), 1, "one entry is cited: {}", said.err);
+    for words in [
+        "This is a whole reviewed entry",
+        "EC 9.0 mS/cm: far above",
+        "Based on these reviewed entries:\n  [1] ",
+        "tokens read",
+        "first words",
+    ] {
         assert!(said.err.contains(words) && !said.out.contains(words), "{words}: {}", said.err);
     }
 }
@@ -129,12 +69,12 @@ fn json_has_the_agreed_fields() {
     assert_eq!((said.code, said.err.as_str(), said.out.lines().count()), (Some(0), "", 1));
     let answer: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(fields(&answer), FIELDS);
-    assert_eq!((&answer["declined"], &answer["fallback"]), (&json!(false), &json!(true)));
+    assert_eq!([&answer["declined"], &answer["fallback"], &answer["more"]], [&json!(false), &json!(true), &json!("")]);
     assert!(answer["readings_note"].as_str().unwrap().contains("EC 9.0 mS/cm"), "{answer}");
-    for reference in answer["references"].as_array().unwrap() {
-        assert_eq!(fields(reference), ["id", "title"]);
-    }
-    assert!(answer["tokens"].as_u64().unwrap() > 0, "{answer}");
+    let references = answer["references"].as_array().unwrap();
+    assert_eq!((references.len(), fields(&references[0])), (1, vec!["id", "title"]));
+    // Nothing was read by the model.
+    assert_eq!((&answer["read_tokens"], &answer["read_tok_s"]), (&json!(0), &json!(0.0)), "{answer}");
     let number = |field: &str| answer[field].as_f64().unwrap();
     assert!(number("total_s") >= number("ttft_s") && number("ttft_s") > 0.0, "{answer}");
     assert!(number("peak_rss_mb") >= number("rss_mb"), "{answer}");
@@ -214,7 +154,7 @@ fn only_questions_about_tomatoes_are_answered() {
         answers.iter().enumerate().filter(|(n, a)| a["declined"] != (*n < off_topic.len())).map(|(_, a)| a).collect();
     assert!(answers.len() == 12 && wrong.is_empty(), "{wrong:#?}");
     let declined = &answers[0];
-    assert!(declined["references"].as_array().unwrap().is_empty() && declined["tokens"] == 0, "{declined}");
+    assert!(declined["references"].as_array().unwrap().is_empty() && declined["read_tokens"] == 0, "{declined}");
 }
 
 #[test]
@@ -258,6 +198,8 @@ fn flags_that_do_not_go_together_are_wrong_use() {
         (&["--ask", "x"], "--headless"),
         (&["--headless", "--ask", "x", "--batch", "-"], "cannot be used with"),
         (&["--headless", "--batch", "-", "--json"], "cannot be used with"),
+        (&["--headless", "--batch", "-", "--explain"], "cannot be used with"),
+        (&["--explain"], "--ask"),
         (&["--headless", "--batch", "-", "--reading", "ec=1"], "cannot be used with"),
         (&["--headless", "--batch", "-", "--category", "troubleshooting"], "cannot be used with"),
         (&["--lang", "en"], "--headless"),
@@ -389,7 +331,9 @@ fn help_and_version_need_nothing() {
     let version = home.run(&["--version"]);
     assert_eq!((version.code, version.out), (Some(0), format!("tomato-assistant {}\n", env!("CARGO_PKG_VERSION"))));
     let help = home.run(&["--help"]);
-    for flag in ["--headless", "--ask", "--batch", "--json", "--category", "--lang", "--reading", "--config"] {
+    for flag in
+        ["--headless", "--ask", "--batch", "--json", "--explain", "--category", "--lang", "--reading", "--config"]
+    {
         assert!(help.code == Some(0) && help.out.contains(flag), "{}", help.out);
     }
     assert!(!home.path("home").exists() && !home.path("log.txt").exists());

@@ -4,22 +4,21 @@ use crate::stages::{
     check_data::{
         self, CheckError, Data, entries,
         likeness::{closest_entries, near_duplicates, shared_paraphrases},
-        sets::{self, Split},
         wording,
     },
-    questions::{self, Basis, Narrow, Question, QuestionsError},
+    questions::{self, Question, QuestionsError},
 };
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 use tempfile::tempdir;
 use tomato_assistant::{climate::signal_names, knowledge::Entry};
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A good entry, with the given fields replaced.
-fn entry(id: &str, changes: Value) -> Entry {
+pub fn entry(id: &str, changes: Value) -> Entry {
     let mut entry = json!({
         "id": id, "category": "troubleshooting", "instruction": format!("What does {id} ask?"), "input": "",
         "output": "Leaf mould needs air above 85 % humidity. Vent early.",
@@ -32,22 +31,8 @@ fn entry(id: &str, changes: Value) -> Entry {
 }
 
 /// Entries that differ in their answer only.
-fn answering(outputs: &[&str]) -> Vec<Entry> {
+pub fn answering(outputs: &[&str]) -> Vec<Entry> {
     outputs.iter().map(|output| entry("a", json!({ "output": output }))).collect()
-}
-
-/// A good question of kind `plain`, answered by the entry `a`, with the given fields replaced; null takes one away.
-fn question(changes: Value) -> Question {
-    let mut question = json!({
-        "id": "t-001", "category": "troubleshooting", "question": "velvet below the leaves?", "kind": "plain",
-        "entries": ["a"],
-        "facts": [
-            {"sentence": "Vent early.", "patterns": ["vent\\s+early"]},
-            {"sentence": "It needs moist air.", "patterns": ["above\\s+85"]},
-        ],
-    });
-    question.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    serde_json::from_value(question).unwrap()
 }
 
 #[test]
@@ -72,8 +57,19 @@ fn one_fault_fails_the_run_and_is_named() {
     let report = check_data::check(&data, true);
     assert!(report.errors.iter().any(|error| error.contains("°F") && error.contains(&data.entries[7].id)));
     assert!(report.to_string().contains("°F"), "{report}");
+    // So is one in each of the sets.
+    assert!(!report.errors.iter().any(|error| error.contains("zebras")));
+    let leaked = data.narrow_test[0].question.clone();
+    data.broad[0].question = format!("{leaked} zebras");
+    data.development[0].facts[0].sentence = "zebras".into();
+    let kept = data.narrow.iter().position(|question| question.entry == data.entries[0].id).unwrap();
+    data.narrow[kept].answer[0] = "zebras".into();
+    let errors = check_data::check(&data, true).errors;
+    for words in ["is known from", "no entry of it says \"zebras\"", "does not say \"zebras\""] {
+        assert!(errors.iter().any(|error| error.contains(words) && error.contains("zebras")), "{words}");
+    }
     // Verbose changes what is shown, not what is found.
-    assert_eq!(check_data::check(&data, false).errors, report.errors);
+    assert_eq!(check_data::check(&data, false).errors, errors);
 }
 
 #[test]
@@ -254,144 +250,4 @@ fn doses_of_products_are_found_and_feed_is_not() {
         "Snow weighs 10 kg per square metre.",
     ];
     assert_eq!(wording::doses(&answering(&harmless)), Vec::<String>::new());
-}
-
-#[test]
-fn question_sets_have_their_size() {
-    let data = Data::read(root()).unwrap();
-    let (Data { validation, test, .. }, complaints) = (&data, sets::counts(&data.test, &data.validation));
-    assert!(sets::counts(validation, test).is_empty());
-    assert_eq!(complaints.len(), 4, "{complaints:?}");
-}
-
-#[test]
-fn each_kind_of_question_has_what_it_needs() {
-    let a = [entry("a", json!({}))];
-    let faults = |changes: Value| sets::forms(&[question(changes)], true, &a);
-    let readings = json!({"kind": "readings", "stage": "fruiting", "readings": {"ec": 6.2}});
-    let refuse = json!({"kind": "refuse", "why": "off_topic", "category": null, "entries": [], "facts": []});
-    for good in [json!({}), readings.clone(), refuse.clone()] {
-        assert_eq!(faults(good), Vec::<String>::new());
-    }
-    let with = |base: &Value, key: &str, value: Value| {
-        let mut changed = base.clone();
-        changed[key] = value;
-        changed
-    };
-    for (bad, words) in [
-        (json!({"question": " "}), "asks nothing"),
-        (json!({"category": null}), "a category"),
-        (json!({"why": "off_topic"}), "`why`"),
-        (json!({"readings": {"ec": 2.0}}), "readings belong"),
-        (json!({"stage": "fruiting"}), "a stage"),
-        (json!({"entries": []}), "entries belong"),
-        (json!({"entries": ["b"]}), "does not exist"),
-        (json!({"entries": ["a", "a"]}), "twice"),
-        (json!({"facts": []}), "0 facts"),
-        (with(&readings, "stage", json!(null)), "a stage"),
-        (with(&readings, "readings", json!({})), "readings belong"),
-        (with(&readings, "readings", json!({"ec": 62.0})), "cannot be true"),
-        (with(&refuse, "why", json!(null)), "`why`"),
-        (with(&refuse, "entries", json!(["a"])), "entries belong"),
-        (with(&refuse, "category", json!("troubleshooting")), "a category"),
-    ] {
-        let found = faults(bad.clone());
-        assert!(found.len() == 1 && found[0].contains(words), "{bad}: {found:?}");
-    }
-    let twice = [question(json!({})), question(json!({}))];
-    assert_eq!(sets::forms(&twice, true, &a).len(), 1);
-    // A tuning set holds no facts.
-    assert_eq!(sets::forms(&twice[..1], false, &a).len(), 1);
-}
-
-#[test]
-fn facts_stand_in_their_entries_and_patterns_say_something() {
-    let data: Vec<_> = ["a", "b", "c"].map(|id| entry(id, json!({"output": format!("Only {id} says so.")}))).into();
-    let faults = |facts: Value| sets::facts(&[question(json!({ "facts": facts }))], &data);
-    let of = |pattern: &str| json!([{"sentence": "A fact.", "patterns": [pattern]}]);
-    assert!(faults(of("ONLY A")).is_empty());
-    for (pattern, words) in [
-        ("(only a", "unclosed group"),
-        (".*", "matches anything"),
-        ("says so", "3 of 3 answers"),
-        ("only b", "no listed entry"),
-    ] {
-        let found = faults(of(pattern)).join("\n");
-        assert!(found.contains(words), "{pattern}: {found}");
-    }
-    assert!(!faults(json!([{"sentence": "A fact.", "patterns": []}])).is_empty());
-    let reading = json!([{"sentence": "6.2 is high.", "patterns": ["6\\.2"], "from": "readings"}]);
-    assert_eq!(faults(reading.clone()).len(), 1);
-    let asked = question(json!({"kind": "readings", "readings": {"ec": 6.2}, "stage": "fruiting", "facts": reading}));
-    assert_eq!(asked.facts[0].from, Basis::Readings);
-    assert!(sets::facts(&[asked], &data).is_empty());
-}
-
-#[test]
-fn questions_that_leaked_are_found() {
-    let known = entry("a", json!({"paraphrases": ["black leathery patch on the fruit bottom", "b", "c", "d"]}));
-    let leaks = |test: &str, tuning: &str| {
-        let secret = [question(json!({ "question": test }))];
-        let tuning = [question(json!({"id": "d-001", "question": tuning}))];
-        Split::new(&[&secret], &tuning, &[], std::slice::from_ref(&known)).leakage().len()
-    };
-    assert_eq!(leaks("Why is it black?", "who won the football?"), 0);
-    // Other order and signs; one word of six more; a whole wording inside a longer question; both ways.
-    assert_eq!(leaks("patch on the fruit bottom, black, leathery?", "-"), 1);
-    assert_eq!(leaks("a black leathery patch on the fruit bottom", "-"), 1);
-    assert_eq!(
-        leaks("help, black leathery patch on the fruit bottom since june, tried all, what else could it be?", "-"),
-        1
-    );
-    assert_eq!(
-        leaks("Who won the football last night", "well who won the football last night in the cup final here"),
-        1
-    );
-    assert_eq!(leaks("what now", "what now my friend, what is it that I should do"), 0);
-    // Between the secret sets themselves.
-    let (one, two) = ([question(json!({}))], [question(json!({"id": "v-01"}))]);
-    assert_eq!(Split::new(&[&one, &two], &[], &[], &[]).leakage().len(), 1);
-}
-
-#[test]
-fn a_question_in_another_category_than_its_entry_is_worth_a_look() {
-    let a = [entry("a", json!({}))];
-    assert!(sets::elsewhere(&[question(json!({}))], &a).is_empty());
-    assert_eq!(sets::elsewhere(&[question(json!({"category": "nutrition_growth"}))], &a).len(), 1);
-}
-
-#[test]
-fn narrow_questions_are_answered_by_their_entry() {
-    let entries = answering(&["Water at dawn. Vent at noon."]);
-    let id = entries[0].id.clone();
-    let narrow = |question: &str, answer: &[&str]| Narrow {
-        entry: id.clone(),
-        question: question.into(),
-        answer: answer.iter().map(|sentence| sentence.to_string()).collect(),
-    };
-    let good = [
-        narrow("when to water", &["Water at dawn."]),
-        narrow("when to vent", &["Vent at noon."]),
-        narrow("what first", &["Water at dawn.", "Vent at noon."]),
-        narrow("and at noon?", &["Vent at noon."]),
-    ];
-    assert!(sets::narrow(&good, &entries).is_empty());
-    assert_eq!(sets::narrow(&good[1..], &entries), [format!("{id}: fewer than 4 narrow questions")]);
-    let bad = |one: Narrow| sets::narrow(&[&good[..], &[one]].concat(), &entries).concat();
-    assert!(bad(narrow("When to WATER", &["Water at dawn."])).contains("twice"));
-    assert!(bad(narrow("when?", &["Water at dusk."])).contains("does not say \"Water at dusk.\""));
-    assert!(bad(narrow("when?", &[])).contains("0 sentences"));
-    assert!(bad(Narrow { entry: "x".into(), ..narrow("when?", &["Vent at noon."]) }).contains("no entry x"));
-}
-
-#[test]
-fn narrow_questions_leak_too() {
-    let secret = [question(json!({"question": "which brush for pollinating by hand in winter"}))];
-    let narrow = [Narrow {
-        entry: "x".into(),
-        question: "Which brush for pollinating by hand in winter?".into(),
-        answer: vec!["A soft one.".into()],
-    }];
-    assert_eq!(Split::new(&[&secret], &[], &narrow, &[]).leakage().len(), 1);
-    assert!(Split::new(&[&secret], &[], &[], &[]).leakage().is_empty());
 }

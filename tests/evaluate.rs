@@ -2,15 +2,20 @@
 
 use crate::{
     stages::{
-        evaluate::{self, PAGE, REPORT, Set, score::Scorer},
-        questions::{Question, VALIDATION},
+        evaluate::{
+            self, PAGE, REPORT, Set,
+            report::Summary,
+            score::{SHORT, Scorer},
+        },
+        questions::{DEVELOPMENT, DEVELOPMENT_ANSWERS, NARROW_TEST, Question, VALIDATION},
     },
     tiny_bundle,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use std::fs;
+use std::{collections::BTreeMap, fs};
 use tempfile::tempdir;
+use unicode_segmentation::UnicodeSegmentation;
 
 fn question() -> Value {
     json!({
@@ -40,6 +45,22 @@ fn facts_numbers_and_loops_are_counted() {
 }
 
 #[test]
+fn what_comes_late_is_told_but_not_early() {
+    let mut asked = question();
+    asked["facts"].as_array_mut().unwrap().truncate(1);
+    let scorer = Scorer::new(&serde_json::from_value(asked).unwrap()).unwrap();
+    let after = |words: usize| scorer.score("", &format!("{}blossom end rot.", "word ".repeat(words)), &[]);
+    assert!(after(0).early && after(SHORT - 3).early);
+    for late in [SHORT - 2, SHORT, 2 * SHORT] {
+        let score = after(late);
+        assert!(score.told == 1 && !score.early && score.words == late + 3, "{late}");
+    }
+    // The readings' line stands above the answer.
+    assert!(scorer.score("Blossom end rot.", &"word ".repeat(2 * SHORT), &[]).early);
+    assert!(!scorer.score("", "Water.", &[]).early);
+}
+
+#[test]
 fn a_pattern_that_is_none_is_named() {
     let mut broken = question();
     broken["facts"][0]["patterns"][0] = "(".into();
@@ -64,14 +85,46 @@ fn a_bundle_is_asked_scored_and_reported() {
     let report = run().unwrap();
     let sum = &report.answers["validation"];
     assert_eq!((sum.real, sum.refusals, sum.refused, sum.facts, sum.told), (1, 1, 1, 2, 1));
-    // The tiny model's noise never passes the guard: what is shown is the entry.
+    // The tiny model was not trained to choose: what is shown is the entry.
     assert_eq!(report.fallbacks, 1);
+    assert_eq!(
+        [&report.direct["validation"], &report.entries_alone["validation"]].map(|sum| sum.words),
+        [sum.words; 2]
+    );
+    assert!(report.details[0].considered.iter().any(|entry| entry.id == report.details[0].references[0]));
     assert_eq!(report.entries_alone["validation/plain"].told, 1);
     assert!(report.table().contains("answered, validation/refuse"));
     let json: Value = serde_json::from_slice(&fs::read(out.path().join(REPORT)).unwrap()).unwrap();
     assert_eq!(json["details"][0]["missing"], json!(["The moon is to blame."]));
     let page = fs::read_to_string(out.path().join(PAGE)).unwrap();
     assert!(page.contains("not told: The moon") && page.contains("&lt;b&gt;") && !page.contains("<b>?"));
+
+    // The other sets, each in its own file.
+    let ask =
+        |set: Set| evaluate::run(tiny_bundle::bundle().dir(), root.path(), set, out.path(), &ProgressBar::hidden());
+    assert!(ask(Set::Narrow).err().unwrap().to_string().contains(NARROW_TEST));
+    fs::write(root.path().join(NARROW_TEST), json!([question()]).to_string()).unwrap();
+    fs::write(root.path().join(DEVELOPMENT), json!([question()]).to_string()).unwrap();
+    let sentence = report.details[0].text.split_inclusive(". ").next().unwrap().trim();
+    let answers = json!([{"id": "v-1", "answer": [sentence, "Not a word of it."]}]);
+    fs::write(root.path().join(DEVELOPMENT_ANSWERS), answers.to_string()).unwrap();
+    assert_eq!(ask(Set::Narrow).unwrap().answers["narrow"].told, 1);
+    // What those for tuning must tell is the sentences that answer them.
+    let development = ask(Set::Development).unwrap();
+    let sum = &development.answers["development"];
+    assert_eq!(
+        (sum.facts, sum.told, &development.details[0].missing[..]),
+        (2, 1, &["Not a word of it.".to_string()][..])
+    );
+
+    // What was chosen is told apart from what stands below.
+    let (_dir, judging) = tiny_bundle::judging(&tiny_bundle::some_vector(), 0.0);
+    let bar = ProgressBar::hidden();
+    let report = evaluate::run(judging.dir(), root.path(), Set::Validation, out.path(), &bar).unwrap();
+    let words = |sums: &BTreeMap<String, Summary>| sums["validation"].words;
+    let more = report.details[0].more.unicode_words().count();
+    assert!(report.fallbacks == 0 && more > 0, "{:?}", report.details[0]);
+    assert_eq!(words(&report.direct) + more, words(&report.answers));
 
     fs::write(root.path().join(VALIDATION), "[{]").unwrap();
     assert!(run().err().unwrap().to_string().contains(VALIDATION));

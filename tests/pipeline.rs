@@ -1,41 +1,25 @@
-//! Stages are skipped, repeated and resumed as they should be; a small checkpoint becomes a GGUF and a bundle.
+//! Stages are skipped, repeated and resumed as they should be; a quantized model and entries become a bundle.
 
 use crate::{
     stages::{
-        artifact::{ArtifactError, Artifacts, Origin, Stage, finished},
+        adapter::Matrix,
+        artifact::{Artifact, ArtifactError, Artifacts, Origin, Stage, finished},
         base,
         bundle::{self, AssembleError, Parts},
-        import, prune, quantize,
-        recipe::{BlockFormat, Quantize, Recipe},
+        finetune, import, merge, prune, quantize, questions,
+        recipe::{self, BlockFormat, Recipe},
         show,
-        sources::Sources,
+        sources::{self, Sources},
     },
+    tiny,
     tiny_bundle::{self, entry, repository},
-    tiny_encoder,
-};
-use candle_core::{
-    Device,
-    quantized::{
-        GgmlDType,
-        gguf_file::{Content, Value},
-    },
+    tiny_encoder, tiny_training,
 };
 use indicatif::ProgressBar;
-use std::{
-    cell::Cell,
-    collections::BTreeMap,
-    fs,
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{cell::Cell, collections::BTreeMap, fs, io, path::Path};
 use tempfile::{TempDir, tempdir};
-use tomato_assistant::{
-    bundle::{Bundle, MODEL},
-    model::weights::Weights,
-};
+use tomato_assistant::bundle::Bundle;
 
-const TINY: &str = "tests/fixtures/tiny-gemma3";
 const STAGE: Stage = Stage { number: 7, name: "test", revision: 1 };
 
 fn recipe(text: &str) -> Result<Recipe, String> {
@@ -45,7 +29,7 @@ fn recipe(text: &str) -> Result<Recipe, String> {
     Recipe::load(Some(&path)).map_err(|error| error.to_string())
 }
 
-const GOOD: &str = r#"
+pub const GOOD: &str = r#"
 [quantize]
 embedding = "q8_0"
 attention = "q4_0"
@@ -68,10 +52,40 @@ name = "test"
 licences = []
 "#;
 
+/// A table that may follow it.
+const FINETUNE: &str = r#"
+[finetune]
+shape = { rank = 2, alpha = 4.0, targets = ["q", "down"] }
+learning_rate = 0.01
+warmup = 2
+tokens = 500
+epochs = 1
+weight_decay = 0.0
+clip = 1.0
+check_every = 2
+check_examples = 2
+patience = 3
+seed = 1
+"#;
+
 #[test]
 fn recipes_are_read_and_their_errors_name_the_spot() {
-    assert_eq!(recipe(GOOD).unwrap().tables.quantize.ffn, BlockFormat::Q4_0);
-    assert_eq!(Recipe::load(None).unwrap().tables.bundle.budget, Some(95_000_000));
+    let tables = recipe(GOOD).unwrap().tables;
+    assert_eq!((tables.quantize.ffn, tables.quantize.compensate, tables.finetune), (BlockFormat::Q4_0, false, None));
+    let shipped = Recipe::load(None).unwrap().tables;
+    assert_eq!((shipped.bundle.budget, shipped.quantize.compensate), (Some(95_000_000), true));
+    assert!(shipped.finetune.is_some());
+    let shape = recipe(&[GOOD, FINETUNE].concat()).unwrap().tables.finetune.unwrap().shape;
+    assert_eq!(shape.targets, [Matrix::Q, Matrix::Down]);
+    for (from, to, expected) in [
+        ("\"down\"", "\"dwon\"", "unknown variant `dwon`"),
+        ("rank = 2, ", "", "missing field `rank`"),
+        ("seed = 1", "", "missing field `seed`"),
+        ("epochs", "epoch", "unknown field `epoch`"),
+    ] {
+        let message = recipe(&[GOOD, &FINETUNE.replace(from, to)].concat()).unwrap_err();
+        assert!(message.contains(expected) && message.contains("recipe.toml"), "{message}");
+    }
     for (from, to, expected) in [
         ("ffn =", "fnn =", "unknown field `fnn`"),
         ("\"q8_0\"", "\"q5_0\"", "unknown variant `q5_0`, expected `q8_0` or `q4_0`"),
@@ -152,151 +166,16 @@ fn two_pipelines_do_not_share_a_folder() {
     Artifacts::open(dir.path()).unwrap();
 }
 
-fn quantize_tiny(table: &Quantize, checkpoint: &Path) -> Result<(TempDir, PathBuf), String> {
-    let out = tempdir().unwrap();
-    quantize::run(table, checkpoint, out.path(), &ProgressBar::hidden()).map_err(|error| error.to_string())?;
-    let model = out.path().join(MODEL);
-    Ok((out, model))
-}
-
-fn table(embedding: BlockFormat, body: BlockFormat) -> Quantize {
-    Quantize { embedding, attention: body, ffn: body }
-}
-
-#[test]
-fn quantized_weights_are_near_the_dense_ones() {
-    let dense = candle_core::safetensors::load(Path::new(TINY).join("model.safetensors"), &Device::Cpu).unwrap();
-    // Half a step of the largest value of a block: 1/254 of it in Q8_0; a whole step of 1/8 in Q4_0, whose range is
-    // not symmetric.
-    for (format, dtype, tolerance) in
-        [(BlockFormat::Q8_0, GgmlDType::Q8_0, 1.1 / 254.0), (BlockFormat::Q4_0, GgmlDType::Q4_0, 1.1 / 8.0)]
-    {
-        let (_out, model) = quantize_tiny(&table(BlockFormat::Q8_0, format), Path::new(TINY)).unwrap();
-        let mut file = File::open(model).unwrap();
-        let content = Content::read(&mut file).unwrap();
-        assert_eq!(content.tensor_infos.len(), dense.len());
-        for (name, ggml, expected) in [
-            ("model.embed_tokens.weight", "token_embd.weight", GgmlDType::Q8_0),
-            ("model.layers.1.self_attn.v_proj.weight", "blk.1.attn_v.weight", dtype),
-            ("model.layers.0.mlp.down_proj.weight", "blk.0.ffn_down.weight", dtype),
-        ] {
-            let tensor = content.tensor(&mut file, ggml, &Device::Cpu).unwrap();
-            assert_eq!(tensor.dtype(), expected);
-            assert_eq!(tensor.shape().dims(), dense[name].dims());
-            let largest = dense[name].abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-            let difference = (tensor.dequantize(&Device::Cpu).unwrap() - &dense[name]).unwrap();
-            let error = difference.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-            let tolerance = if expected == GgmlDType::Q8_0 { 1.1 / 254.0 } else { tolerance };
-            assert!(error > 0.0 && error <= largest * tolerance, "{ggml}: {error} of {largest}");
-        }
-        let norm = content.tensor(&mut file, "blk.1.ffn_norm.weight", &Device::Cpu).unwrap();
-        let norm = norm.dequantize(&Device::Cpu).unwrap().to_vec1::<f32>().unwrap();
-        let dense = dense["model.layers.1.pre_feedforward_layernorm.weight"].to_vec1::<f32>().unwrap();
-        assert!(norm.iter().zip(&dense).all(|(stored, w)| *stored == 1.0 + w));
-    }
-}
-
-#[test]
-fn the_file_describes_itself_to_both_programs() {
-    let (_out, model) = quantize_tiny(&table(BlockFormat::Q8_0, BlockFormat::Q8_0), Path::new(TINY)).unwrap();
-    let config = Weights::gguf(&model).unwrap().config().unwrap();
-    assert_eq!((config.hidden, config.heads, config.kv_heads, config.head), (64, 2, 1, 32));
-    // Two layers: llama.cpp's rule of one global layer in six would make both sliding.
-    assert_eq!(config.windows, [Some(16), None]);
-    let content = Content::read(&mut File::open(&model).unwrap()).unwrap();
-    let list = |name: &str| content.metadata[&format!("tokenizer.ggml.{name}")].to_vec().unwrap().clone();
-    let (tokens, scores, types) = (list("tokens"), list("scores"), list("token_type"));
-    assert_eq!((tokens.len(), scores.len(), types.len()), (384, 384, 384));
-    let id = |text: &str| tokens.iter().position(|token| token.to_string().unwrap() == text).unwrap();
-    let (bos, byte) = (id("<bos>"), id("<0x41>"));
-    assert_eq!((bos, types[bos].to_i32().unwrap(), scores[bos].to_f32().unwrap()), (2, 3, -1000.0));
-    assert_eq!((types[byte].to_i32().unwrap(), scores[byte].to_f32().unwrap()), (6, 0.0));
-    assert_eq!(content.metadata["tokenizer.ggml.unknown_token_id"].to_u32().unwrap(), 3);
-    assert!(matches!(content.metadata["tokenizer.ggml.add_space_prefix"], Value::Bool(false)));
-    assert_eq!(content.tensor_data_offset % 32, 0);
-}
-
-#[test]
-fn merges_become_scores_in_their_order() {
-    let (_out, model) = quantize_tiny(&table(BlockFormat::Q8_0, BlockFormat::Q8_0), Path::new(TINY)).unwrap();
-    let content = Content::read(&mut File::open(&model).unwrap()).unwrap();
-    let list = |name: &str| content.metadata[&format!("tokenizer.ggml.{name}")].to_vec().unwrap().clone();
-    let (tokens, scores) = (list("tokens"), list("scores"));
-    let json: serde_json::Value =
-        serde_json::from_slice(&fs::read(Path::new(TINY).join("tokenizer.json")).unwrap()).unwrap();
-    let score: BTreeMap<_, _> =
-        tokens.iter().zip(&scores).map(|(t, s)| (t.to_string().unwrap().as_str(), s.to_f32().unwrap())).collect();
-    let mut seen = BTreeMap::new();
-    let merges = json["model"]["merges"].as_array().unwrap();
-    assert!(!merges.is_empty());
-    for (rank, merge) in merges.iter().enumerate() {
-        let piece = match merge.as_str() {
-            Some(line) => line.replacen(' ', "", 1),
-            None => format!("{}{}", merge[0].as_str().unwrap(), merge[1].as_str().unwrap()),
-        };
-        let first = *seen.entry(piece.clone()).or_insert(rank);
-        assert_eq!(score[piece.as_str()], -(first as f32), "{piece}");
-    }
-}
-
-fn copy_tiny(to: &Path) {
-    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
-        fs::copy(Path::new(TINY).join(name), to.join(name)).unwrap();
-    }
-}
-
-fn copy_of_tiny() -> TempDir {
-    let dir = tempdir().unwrap();
-    copy_tiny(dir.path());
-    dir
-}
-
-#[test]
-fn bad_checkpoints_are_refused_with_their_reason() {
-    let formats = table(BlockFormat::Q8_0, BlockFormat::Q8_0);
-    let replace = |file: &str, from: &str, to: &str| {
-        let dir = copy_of_tiny();
-        let path = dir.path().join(file);
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{from}");
-        fs::write(&path, text.replace(from, to)).unwrap();
-        quantize_tiny(&formats, dir.path()).unwrap_err()
-    };
-    let message = replace("config.json", "gemma3_text", "llama");
-    assert!(message.contains("llama"), "{message}");
-    let message = replace("config.json", "\"rope_scaling\": null", "\"rope_scaling\": {\"factor\": 8}");
-    assert!(message.contains("rope_scaling"), "{message}");
-    let message = replace("config.json", "10000.0", "20000.0");
-    assert!(message.contains("local rope base"), "{message}");
-    let message = replace("config.json", "\"vocab_size\": 384", "\"vocab_size\": 383");
-    assert!(message.contains("383"), "{message}");
-    let message = replace("config.json", "\"hidden_size\": 64", "\"hidden_size\": 32");
-    assert!(message.contains("shape"), "{message}");
-    let message = replace("tokenizer.json", "\"<0x41>\": ", "\"<0x41>\": 9");
-    assert!(message.contains("rows only"), "{message}");
-    let message = replace("tokenizer.json", "\"merges\"", "\"words\"");
-    assert!(message.contains("merges"), "{message}");
-
-    let dir = copy_of_tiny();
-    let path = dir.path().join("model.safetensors");
-    let bytes = fs::read(&path).unwrap();
-    for length in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
-        fs::write(&path, &bytes[..length]).unwrap();
-        let message = quantize_tiny(&formats, dir.path()).unwrap_err();
-        assert!(message.contains("model.safetensors"), "{message}");
-    }
-}
-
 fn assemble(entries: &str) -> Result<TempDir, AssembleError> {
     let (pipeline, repository) = (tempdir().unwrap(), repository(entries));
     let artifacts = Artifacts::open(pipeline.path()).unwrap();
-    let recipe = recipe(GOOD).unwrap();
+    let (recipe, sources) = (recipe(GOOD).unwrap(), Sources::find(repository.path())?);
     let provenance = tiny_bundle::provenance(recipe.sha256);
     let origin = Origin::new(&quantize::STAGE, &recipe.tables.quantize, BTreeMap::new());
     let model = artifacts.produce(&quantize::STAGE, origin, |out| {
-        quantize::run(&recipe.tables.quantize, Path::new(TINY), out, &ProgressBar::hidden())
+        quantize::run(&recipe.tables.quantize, &tiny::folder(), &sources, out, &ProgressBar::hidden())
     });
-    let (model, sources) = (model.unwrap(), Sources::find(repository.path())?);
+    let model = model.unwrap();
     sources.knowledge()?;
     let (encoder, vectors) = tiny_encoder::stages(&artifacts, &recipe.tables, &sources);
     let parts = Parts { model: &model, encoder: &encoder, vectors: &vectors };
@@ -328,28 +207,14 @@ fn a_bundle_is_assembled_and_opens() {
 fn the_table_shows_what_would_be_made_again() {
     let pipeline = assemble(&format!("[{}]", entry("one", ""))).unwrap();
     let repository = repository(&format!("[{}]", entry("one", "")));
-    let states = |recipe: &str| {
-        let text = show::table(pipeline.path(), &self::recipe(recipe).unwrap(), repository.path()).unwrap();
-        let state = |line: &str| line[13..line.len().min(25)].trim().to_string();
-        text.lines().skip(1).map(state).collect::<Vec<_>>()
-    };
+    let states = |recipe: &str| states(pipeline.path(), recipe, repository.path());
     // Made without an import stage, so nothing that follows can be known to be up to date.
     assert_eq!(states(GOOD), ["missing", "missing", "out of date", "up to date", "up to date", "out of date"]);
     let artifacts = Artifacts::open(pipeline.path()).unwrap();
-    let base = base::locate(Some(Path::new(TINY)), &ProgressBar::hidden()).unwrap();
-    let checkpoint = artifacts.produce(&import::STAGE, base.origin, |out| {
-        copy_tiny(out);
-        Ok::<(), ArtifactError>(())
-    });
-    let (checkpoint, tables) = (checkpoint.unwrap(), self::recipe(GOOD).unwrap().tables);
-    let sources = Sources::find(repository.path()).unwrap();
-    let bar = ProgressBar::hidden();
-    let pruned = artifacts.produce(&prune::STAGE, prune::origin(&tables.prune, &checkpoint, &sources), |out| {
-        prune::run(&tables.prune, &checkpoint.dir, &sources, out, &bar).map(drop)
-    });
-    let pruned = pruned.unwrap();
-    let model = artifacts.produce(&quantize::STAGE, quantize::origin(&tables.quantize, &pruned), |out| {
-        quantize::run(&tables.quantize, &pruned.dir, out, &bar)
+    let (tables, sources) = (self::recipe(GOOD).unwrap().tables, Sources::find(repository.path()).unwrap());
+    let pruned = pruned(&artifacts, &sources);
+    let model = artifacts.produce(&quantize::STAGE, quantize::origin(&tables.quantize, &pruned, &sources), |out| {
+        quantize::run(&tables.quantize, &pruned.dir, &sources, out, &ProgressBar::hidden())
     });
     model.unwrap();
     assert_eq!(states(GOOD), ["up to date", "up to date", "up to date", "up to date", "up to date", "out of date"]);
@@ -360,10 +225,91 @@ fn the_table_shows_what_would_be_made_again() {
     assert_eq!(states(GOOD)[2..5], ["up to date", "out of date", "out of date"]);
 }
 
+/// The states that `show` tells, in the order of the stages.
+fn states(pipeline: &Path, recipe: &str, repository: &Path) -> Vec<String> {
+    let text = show::table(pipeline, &self::recipe(recipe).unwrap(), repository).unwrap();
+    let state = |line: &str| line[13..line.len().min(25)].trim().to_string();
+    text.lines().skip(1).map(state).collect()
+}
+
+/// The tiny checkpoint after stages import and prune.
+fn pruned(artifacts: &Artifacts, sources: &Sources) -> Artifact {
+    let base = base::locate(Some(&tiny::folder()), &ProgressBar::hidden()).unwrap();
+    let checkpoint = artifacts.produce(&import::STAGE, base.origin, |out| {
+        tiny::copy(out);
+        Ok::<(), ArtifactError>(())
+    });
+    let (checkpoint, tables) = (checkpoint.unwrap(), recipe(GOOD).unwrap().tables);
+    let pruned = artifacts.produce(&prune::STAGE, prune::origin(&tables.prune, &checkpoint, sources), |out| {
+        prune::run(&tables.prune, &checkpoint.dir, sources, out, &ProgressBar::hidden()).map(drop)
+    });
+    pruned.unwrap()
+}
+
+#[test]
+fn with_a_finetune_table_the_adapter_of_the_repository_is_merged() {
+    let (pipeline, repository) = (tempdir().unwrap(), repository(&format!("[{}]", entry("one", ""))));
+    let recipe = [GOOD, FINETUNE].concat();
+    let (artifacts, bar) = (Artifacts::open(pipeline.path()).unwrap(), ProgressBar::hidden());
+    let tables = self::recipe(&recipe).unwrap().tables;
+    let pruned = pruned(&artifacts, &Sources::find(repository.path()).unwrap());
+    let table = tables.finetune.unwrap();
+    tiny_training::save_adapter(&repository.path().join("data/model"), &table.shape, 1, &pruned);
+    let sources = Sources::find(repository.path()).unwrap();
+    let origin = finetune::origin(&table, &pruned, &sources, false);
+    let adapter = artifacts.produce(&finetune::STAGE, origin, |out| finetune::take(&pruned, &sources, out)).unwrap();
+    let merged = artifacts
+        .produce(&merge::STAGE, merge::origin(&pruned, &adapter), |out| merge::run(&pruned, &adapter.dir, out, &bar));
+    let merged = merged.unwrap();
+    assert!(merged.record.files.contains_key(merge::SELECTOR));
+    let model = artifacts.produce(&quantize::STAGE, quantize::origin(&tables.quantize, &merged, &sources), |out| {
+        quantize::run(&tables.quantize, &merged.dir, &sources, out, &bar)
+    });
+    model.unwrap();
+    let model = |recipe: &str| states(pipeline.path(), recipe, repository.path());
+    assert_eq!(model(&recipe)[..5], ["up to date"; 5]);
+    // Without the table the model is made from what was pruned.
+    assert_eq!(model(GOOD)[..3], ["up to date", "up to date", "out of date"]);
+    let later = ["up to date", "up to date", "out of date", "out of date", "out of date"];
+    assert_eq!(model(&recipe.replace("rank = 2", "rank = 3"))[..5], later);
+    // Questions are learnt from only when training, and calibrated with only when compensating.
+    fs::write(repository.path().join(questions::NARROW), "[ ]").unwrap();
+    assert_eq!(model(&recipe)[..5], ["up to date"; 5]);
+    let compensating = recipe.replace("[encoder]", "compensate = true\n[encoder]");
+    assert_eq!(model(&compensating)[..5], ["up to date", "up to date", "up to date", "up to date", "out of date"]);
+    fs::write(repository.path().join(sources::ADAPTER), "another").unwrap();
+    assert_eq!(model(&recipe)[..5], later);
+}
+
+#[test]
+fn what_is_learnt_or_calibrated_from_is_part_of_the_origin() {
+    let (pipeline, repository) = (tempdir().unwrap(), repository(&format!("[{}]", entry("one", ""))));
+    let checkpoint = tiny::checkpoint(pipeline.path());
+    let tables = recipe(&[GOOD, FINETUNE].concat()).unwrap().tables;
+    let (table, plain) = (tables.finetune.unwrap(), tables.quantize);
+    let compensate = recipe::Quantize { compensate: true, ..plain.clone() };
+    let origins = || {
+        let sources = Sources::find(repository.path()).unwrap();
+        let finetune = [true, false].map(|train| finetune::origin(&table, &checkpoint, &sources, train));
+        let quantize = [&compensate, &plain].map(|table| quantize::origin(table, &checkpoint, &sources));
+        [finetune, quantize].concat()
+    };
+    let first = origins();
+    assert!(first[0] != first[1] && first[2] != first[3]);
+    let learnt = [sources::ENTRIES, questions::NARROW, questions::BROAD, questions::REFUSED].map(|name| (name, true));
+    for (name, is_learnt) in learnt.into_iter().chain(sources::CALIBRATION.map(|name| (name, false))) {
+        let before = origins();
+        let path = repository.path().join(name);
+        fs::write(&path, fs::read_to_string(&path).unwrap() + " ").unwrap();
+        let differ: Vec<bool> = origins().iter().zip(&before).map(|(now, before)| now != before).collect();
+        assert_eq!(differ, [is_learnt, false, true, false], "{name}");
+    }
+}
+
 #[test]
 fn a_base_is_known_by_its_content() {
     let progress = ProgressBar::hidden();
-    let (first, second) = (copy_of_tiny(), copy_of_tiny());
+    let (first, second) = (tiny::copied(), tiny::copied());
     let hash = |path: &Path| base::content_sha256(&base::locate(Some(path), &progress).unwrap().origin);
     assert_eq!(hash(first.path()), hash(second.path()));
     fs::write(second.path().join("README.md"), "no part of the model").unwrap();
@@ -381,6 +327,11 @@ fn a_base_is_known_by_its_content() {
 
 #[test]
 fn bad_entries_make_no_bundle() {
+    let warning = |sentence: &str, with: &str| {
+        let warning = format!(r#""warnings": [{{"sentence": "{sentence}", "with": ["{with}"]}}], "sources""#);
+        entry("one", "").replace("\"sources\"", &warning)
+    };
+    assemble(&format!("[{}]", warning("So.", "So."))).unwrap();
     for (entries, expected) in [
         ("[]".into(), "no entries"),
         (format!("[{}, {}]", entry("one", ""), entry("one", "")), "\"one\": its id is empty or used twice"),
@@ -388,6 +339,8 @@ fn bad_entries_make_no_bundle() {
         (format!("[{}]", entry("one", r#""two""#)), "see_also names an unknown entry"),
         (format!("[{}]", entry("one", "").replace("\"output\"", "\"answer\"")), "unknown field `answer`"),
         (format!("[{}]", entry("one", "").replace("disease_management", "cooking")), "unknown variant `cooking`"),
+        (format!("[{}]", warning("No.", "So.")), "\"one\": a warning names a sentence that the answer does not hold"),
+        (format!("[{}]", warning("So.", "No.")), "a warning names a sentence"),
     ] {
         let message = assemble(&entries).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");

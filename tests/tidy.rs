@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["climate", "text"]),
     ("sensors", &["climate", "config"]),
     ("prompt", &["climate", "knowledge"]),
-    ("engine", &["model", "stats"]),
+    ("engine", &["model", "prompt", "stats"]),
     ("answer", &["bundle", "climate", "engine", "knowledge", "prompt", "stats", "text"]),
     ("worker", &["answer", "text"]),
     // Has a phrase for everything that can be said, errors included.
@@ -68,6 +68,9 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 const LARGEST_FILE: u64 = 2_000_000;
+
+/// The adapter that is shipped: 4 million numbers of 16 bits. Without it everybody would have to train for hours.
+const LARGER: (&str, u64) = ("data/model/adapter_model.safetensors", 8_000_000);
 
 /// The code of a Rust file without its comments, line by line.
 fn code(text: &str) -> impl Iterator<Item = &str> {
@@ -310,8 +313,9 @@ fn the_screen_takes_its_words_from_text() {
 fn nothing_unfinished_local_or_huge_is_committed() {
     let mut complaints = Vec::new();
     for (path, size) in files() {
-        if size > LARGEST_FILE {
-            complaints.push(format!("{path}: {size} bytes, at most {LARGEST_FILE}"));
+        let most = if path == LARGER.0 { LARGER.1 } else { LARGEST_FILE };
+        if size > most {
+            complaints.push(format!("{path}: {size} bytes, at most {most}"));
         } else if path != "Cargo.lock"
             && let Ok(text) = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&path))
         {

@@ -1,12 +1,47 @@
 //! The tiny Gemma 3 of `fixtures/tiny-gemma3`, loaded for the tests of other rooms.
 
+use crate::stages::{
+    artifact::{Artifact, ArtifactError, Artifacts, Origin},
+    checkpoint::{CONFIG, TENSORS, TOKENIZER},
+    import,
+};
 use candle_core::{Device, Tensor};
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+use tempfile::{TempDir, tempdir};
 use tomato_assistant::model::{config::Config, gemma3::Gemma3, weights::Weights};
 
 /// Folder of the fixture.
 pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-gemma3")
+}
+
+/// Its files, without those that the tests only compare with, put into `to`.
+pub fn copy(to: &Path) {
+    for name in [CONFIG, TENSORS, TOKENIZER] {
+        fs::copy(folder().join(name), to.join(name)).unwrap();
+    }
+}
+
+/// A copy to spoil.
+pub fn copied() -> TempDir {
+    let dir = tempdir().unwrap();
+    copy(dir.path());
+    dir
+}
+
+/// It as a stage would have left it below `pipeline`.
+pub fn checkpoint(pipeline: &Path) -> Artifact {
+    let artifacts = Artifacts::open(pipeline).unwrap();
+    let origin = Origin::new(&import::STAGE, &"tiny", BTreeMap::new());
+    let made = artifacts.produce(&import::STAGE, origin, |out| {
+        copy(out);
+        Ok::<(), ArtifactError>(())
+    });
+    made.unwrap()
 }
 
 /// Its shape.

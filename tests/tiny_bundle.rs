@@ -1,21 +1,23 @@
-//! A whole bundle around the tiny Gemma 3 and the tiny encoder, with the repository's own Q&A and target ranges, made by the pipeline's own
-//! stages once a test run. The model talks nonsense, so every answer from it is the curated entry.
+//! A whole bundle around the tiny Gemma 3 and the tiny encoder, with the repository's own Q&A and target ranges, made by
+//! the pipeline's own stages once a test run. The model was not trained to choose sentences, so every answer from it is the
+//! whole curated entry; one with a selection head that nobody trained chooses at random.
 
 use crate::{
     stages::{
-        artifact::{Artifacts, Origin},
+        artifact::{Artifact, Artifacts, Origin},
         bundle::{self, Parts},
-        quantize,
+        merge, quantize, questions,
         recipe::{BlockFormat, Quantize, Recipe},
-        sources::Sources,
+        sources::{self, Sources},
     },
     tiny, tiny_encoder,
 };
+use candle_core::{Device, Tensor};
 use indicatif::ProgressBar;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::OnceLock,
 };
 use tempfile::{TempDir, tempdir};
@@ -24,7 +26,23 @@ use tomato_assistant::bundle::{Bundle, Provenance};
 /// The bundle; not to be written to.
 pub fn bundle() -> &'static Bundle {
     static BUNDLE: OnceLock<Bundle> = OnceLock::new();
-    BUNDLE.get_or_init(|| Bundle::open(&build()).unwrap())
+    BUNDLE.get_or_init(|| made(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-bundle"), None))
+}
+
+/// One whose model has this selection head: a vector, and a number that is added to every score.
+pub fn judging(vector: &[f32], bias: f32) -> (TempDir, Bundle) {
+    let dir = tempdir().unwrap();
+    let bundle = made(&dir.path().join("pipeline"), Some(&head(vector, bias)));
+    (dir, bundle)
+}
+
+/// Some head for the tiny model, whose scores differ from sentence to sentence.
+pub fn some_vector() -> Vec<f32> {
+    (0..tiny::config().hidden).map(|at| ((at * 37 + 11) % 64) as f32 / 32.0 - 1.0).collect()
+}
+
+fn head(vector: &[f32], bias: f32) -> Vec<f32> {
+    vector.iter().copied().chain([bias]).collect()
 }
 
 /// A copy to spoil.
@@ -35,25 +53,55 @@ pub fn copy(to: &Path) {
     }
 }
 
-/// Made anew for each run, in the folder that cargo keeps for tests.
-fn build() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-bundle");
-    let _ = fs::remove_dir_all(&folder);
-    let artifacts = Artifacts::open(&folder).unwrap();
+/// Made anew for each run.
+fn made(folder: &Path, head: Option<&[f32]>) -> Bundle {
+    let _ = fs::remove_dir_all(folder);
+    let artifacts = Artifacts::open(folder).unwrap();
     let recipe = Recipe::load(None).unwrap();
-    let table = Quantize { embedding: BlockFormat::Q8_0, attention: BlockFormat::Q8_0, ffn: BlockFormat::Q4_0 };
+    let checkpoint = tiny::copied();
+    if let Some(head) = head {
+        write_head(checkpoint.path(), head);
+    }
+    let table = Quantize {
+        embedding: BlockFormat::Q8_0,
+        attention: BlockFormat::Q8_0,
+        ffn: BlockFormat::Q4_0,
+        compensate: false,
+    };
     let origin = Origin::new(&quantize::STAGE, &table, BTreeMap::new());
-    let model = artifacts
-        .produce(&quantize::STAGE, origin, |out| quantize::run(&table, &tiny::folder(), out, &ProgressBar::hidden()))
-        .unwrap();
-    let provenance = provenance(recipe.sha256);
-    let sources = Sources::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let (encoder, vectors) = tiny_encoder::stages(&artifacts, &recipe.tables, &sources);
-    let parts = Parts { model: &model, encoder: &encoder, vectors: &vectors };
-    let origin = bundle::origin(&recipe.tables.bundle, &provenance, parts, &sources);
+    let model = artifacts.produce(&quantize::STAGE, origin, |out| {
+        quantize::run(&table, checkpoint.path(), sources(), out, &ProgressBar::hidden())
+    });
+    let (model, provenance) = (model.unwrap(), provenance(recipe.sha256));
+    let (encoder, vectors) = encoder();
+    let parts = Parts { model: &model, encoder, vectors };
+    let origin = bundle::origin(&recipe.tables.bundle, &provenance, parts, sources());
     let made = artifacts
-        .produce(&bundle::STAGE, origin, |out| bundle::run(&recipe.tables.bundle, &provenance, parts, &sources, out));
-    made.unwrap().dir
+        .produce(&bundle::STAGE, origin, |out| bundle::run(&recipe.tables.bundle, &provenance, parts, sources(), out));
+    Bundle::open(&made.unwrap().dir).unwrap()
+}
+
+/// The tiny encoder and the vectors of all entries: the same in every bundle.
+fn encoder() -> &'static (Artifact, Artifact) {
+    static ENCODER: OnceLock<(Artifact, Artifact)> = OnceLock::new();
+    ENCODER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-encoder");
+        let _ = fs::remove_dir_all(&folder);
+        let artifacts = Artifacts::open(&folder).unwrap();
+        tiny_encoder::stages(&artifacts, &Recipe::load(None).unwrap().tables, sources())
+    })
+}
+
+/// Puts a selection head beside a checkpoint, where stage merge leaves it.
+pub fn write_head(checkpoint: &Path, head: &[f32]) {
+    let tensors = HashMap::from([("selector.weight", Tensor::new(head, &Device::Cpu).unwrap())]);
+    candle_core::safetensors::save(&tensors, checkpoint.join(merge::SELECTOR)).unwrap();
+}
+
+/// The data of this repository.
+pub fn sources() -> &'static Sources {
+    static SOURCES: OnceLock<Sources> = OnceLock::new();
+    SOURCES.get_or_init(|| Sources::find(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap())
 }
 
 /// Where a test's bundle says it comes from.
@@ -70,11 +118,24 @@ pub fn provenance(recipe_sha256: String) -> Provenance {
 /// A repository's data files with `entries`.
 pub fn repository(entries: &str) -> TempDir {
     let dir = tempdir().unwrap();
-    fs::create_dir_all(dir.path().join("data/model")).unwrap();
-    fs::write(dir.path().join("data/model/vocabulary.txt"), "# base: none\n").unwrap();
-    fs::write(dir.path().join("data/tomato_qa_dataset.json"), entries).unwrap();
-    fs::write(dir.path().join("data/targets.toml"), "# targets\n").unwrap();
-    fs::write(dir.path().join("NOTICE"), "Gemma is provided under …\n").unwrap();
+    for folder in ["data/model", "data/text"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    for (name, text) in [
+        (sources::VOCABULARY, "# base: none\n"),
+        (sources::ENTRIES, entries),
+        (sources::CLIMATE, "# targets\n"),
+        (sources::ADAPTER, "no adapter\n"),
+        (sources::ADAPTER_CONFIG, "{}\n"),
+        (questions::NARROW, "[]"),
+        (questions::BROAD, "[]"),
+        (questions::REFUSED, "[]"),
+        (sources::CALIBRATION[0], "English\n"),
+        (sources::CALIBRATION[1], "Korean\n"),
+        ("NOTICE", "Gemma is provided under …\n"),
+    ] {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
     dir
 }
 

@@ -44,8 +44,12 @@ pub struct Answered {
     pub fallback: bool,
     /// Facts that were not told.
     pub missing: Vec<String>,
-    /// What was shown is worth.
+    /// The rest of the entry, shown below.
+    pub more: String,
+    /// What was shown is worth, the rest of the entry included.
     pub score: Score,
+    /// What the chosen sentences alone are worth.
+    pub direct: Score,
     /// What the best entry as it stands would have been worth.
     pub entry_alone: Score,
     /// Seconds to the first generated token; 0 when nothing was generated.
@@ -159,11 +163,13 @@ pub struct Report {
     pub memory_mib: Spread,
     /// Highest MiB resident ever.
     pub peak_mib: f64,
-    /// Answers in which the model's text was replaced by the entry.
+    /// Answers that are whole entries, since the model cannot choose.
     pub fallbacks: usize,
     /// As answered: by set, kind (`test/readings`) and category.
     pub answers: BTreeMap<String, Summary>,
-    /// The best entry as it stands, in the same groups.
+    /// The chosen sentences alone, in the same groups.
+    pub direct: BTreeMap<String, Summary>,
+    /// The entry that the search found best, as it stands, in the same groups.
     pub entries_alone: BTreeMap<String, Summary>,
     /// Every question.
     pub details: Vec<Answered>,
@@ -172,10 +178,11 @@ pub struct Report {
 impl Report {
     /// Sums up `details`, which a bundle of `files` gave.
     pub fn new(bundle: &str, files: BTreeMap<String, u64>, details: Vec<Answered>) -> Self {
-        let (mut answers, mut entries_alone) = (BTreeMap::<String, Summary>::new(), BTreeMap::<String, Summary>::new());
+        let [mut answers, mut direct, mut entries_alone] = [(); 3].map(|()| BTreeMap::<String, Summary>::new());
         for one in &details {
             for group in groups(one) {
                 answers.entry(group.clone()).or_default().add(one, &one.score);
+                direct.entry(group.clone()).or_default().add(one, &one.direct);
                 entries_alone.entry(group).or_default().add(one, &one.entry_alone);
             }
         }
@@ -200,6 +207,7 @@ impl Report {
             peak_mib: details.iter().map(|one| one.peak_mib).fold(0.0, f64::max),
             fallbacks: details.iter().filter(|one| one.fallback).count(),
             answers,
+            direct,
             entries_alone,
             details,
         }
@@ -221,7 +229,9 @@ impl Report {
             "refused",
             "unsupported"
         );
-        for (name, groups) in [("answered", &self.answers), ("entry alone", &self.entries_alone)] {
+        for (name, groups) in
+            [("answered", &self.answers), ("direct part", &self.direct), ("entry alone", &self.entries_alone)]
+        {
             for (group, sum) in groups.iter() {
                 let share = |part: usize, of: usize| 100.0 * part as f64 / of.max(1) as f64;
                 let _ = writeln!(
@@ -246,7 +256,7 @@ impl Report {
         let real_refused: usize = self.details.iter().filter(|one| one.kind != Kind::Refuse && one.declined).count();
         let _ = writeln!(
             text,
-            "\nreal questions refused {real_refused}; the entry shown instead of the model's text {} of {}; answer {mean:.1} s \
+            "\nreal questions refused {real_refused}; whole entries for want of a trained model {} of {}; answer {mean:.1} s \
              mean, {median:.1} median, {max:.1} slowest; first word {:.1} s median; memory {:.0} MiB mean, peak {:.0}; \
              bundle {:.1} MB",
             self.fallbacks,

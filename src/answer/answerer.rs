@@ -5,7 +5,7 @@
 
 use super::{
     Answer, Considered, Judged, Question, Reference,
-    choose::{Candidate, choose},
+    choose::{Candidate, Choice, choose},
     library::{Library, OpenError},
     readings,
 };
@@ -96,7 +96,6 @@ impl Answerer {
         let hits = &found.hits[..REFERENCES.min(found.hits.len())];
         let (ids, ends, hits) = self.prompt(hits, &answer.readings_note, &text)?;
         answer.dropped_references = REFERENCES.min(found.hits.len()) - hits.len();
-        answer.stats.prompt_tokens = ids.len();
         let before = start.elapsed();
         let scores = self.engine.judge(&ids, &ends, &mut || {
             let flow = on_text("");
@@ -104,6 +103,7 @@ impl Answerer {
             flow
         })?;
         answer.stats.reading = start.elapsed() - before;
+        answer.stats.prompt_tokens = if scores.is_some() { ids.len() } else { 0 };
         if !answer.stopped {
             self.compose(&mut answer, &hits, scores.as_deref(), on_text);
         }
@@ -134,13 +134,17 @@ impl Answerer {
                 scores: passage.sentences.iter().filter_map(|_| rest.next().copied()).collect(),
             })
             .collect();
-        let chosen = match scores {
+        let mut choice = match scores {
             Some(_) => choose(&candidates),
-            None => vec![(0, (0..passages[0].sentences.len()).collect())],
+            None => Choice::whole(passages[0].sentences.len()),
         };
+        for part in 0..choice.direct.len() {
+            let reference = choice.direct[part].0;
+            choice.add_warnings(part, &passages[reference].sentences, &self.entry(&hits[reference]).warnings);
+        }
         answer.fallback = scores.is_none();
         let is_chosen = |reference: usize, sentence: usize| {
-            chosen.iter().any(|(own, sentences)| *own == reference && sentences.contains(&sentence))
+            choice.direct.iter().any(|(own, sentences)| *own == reference && sentences.contains(&sentence))
         };
         for (reference, (hit, passage)) in hits.iter().zip(&passages).enumerate() {
             let judged = passage.sentences.iter().enumerate().map(|(sentence, text)| Judged {
@@ -151,7 +155,11 @@ impl Answerer {
             let id = self.entry(hit).id.clone();
             answer.considered.push(Considered { id, found: hit.score, sentences: judged.collect() });
         }
-        for (reference, sentences) in chosen {
+        if let Some((first, _)) = choice.direct.first() {
+            let more: Vec<&str> = choice.more.iter().map(|&sentence| passages[*first].sentences[sentence]).collect();
+            answer.more = more.join(" ");
+        }
+        for (reference, sentences) in choice.direct {
             let entry = self.entry(&hits[reference]);
             answer.references.push(Reference { id: entry.id.clone(), title: entry.instruction.clone() });
             answer.cited.push(0);

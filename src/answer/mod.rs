@@ -64,8 +64,10 @@ pub struct Judged {
 /// A finished answer. Its `text` is authoritative: what was streamed before may have been replaced.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
-    /// The words to show.
+    /// The sentences that answer.
     pub text: String,
+    /// The rest of the entry that the first of them are from; shown below, so that nothing is lost.
+    pub more: String,
     /// What the readings say, by code; empty when nothing is out of range or asked about.
     pub readings_note: String,
     /// Entries it rests on, best first.

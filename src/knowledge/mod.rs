@@ -9,6 +9,7 @@ pub mod sentences;
 pub mod terms;
 pub mod vectors;
 
+use sentences::sentences;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -67,6 +68,16 @@ pub struct Source {
     pub url: String,
 }
 
+/// A sentence that must not be left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Warning {
+    /// The sentence of the answer, word for word.
+    pub sentence: String,
+    /// The sentences with which it must be shown.
+    pub with: Vec<String>,
+}
+
 /// One curated question with its reviewed answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,6 +98,9 @@ pub struct Entry {
     pub keywords: Vec<String>,
     /// Assessed readings that make this entry relevant, such as `ec_high`.
     pub signals: Vec<String>,
+    /// What must be shown with what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// At least one.
     pub sources: Vec<Source>,
     /// Ids of related entries.
@@ -137,6 +151,10 @@ impl Knowledge {
             }
             if entry.paraphrases.len() < 3 || entry.paraphrases.iter().any(|text| text.trim().is_empty()) {
                 return fault("fewer than three paraphrases, or an empty one");
+            }
+            let says = |wanted: &String| sentences(&entry.output).any(|sentence| sentence == wanted);
+            if !entry.warnings.iter().all(|warning| says(&warning.sentence) && warning.with.iter().all(says)) {
+                return fault("a warning names a sentence that the answer does not hold");
             }
             if entry.sources.is_empty() {
                 return fault("no source");

@@ -178,6 +178,8 @@ pub enum Msg<'a> {
     ReadingsHeading,
     /// Heading above the references where they cannot be tapped.
     Rests,
+    /// Heading above the rest of the entry that the answer is from.
+    More,
     /// Heading above what the model read: what the search and the model gave each, chosen sentences marked.
     Considered,
     /// A line of a batch file is not what it should be; the parser's words.

@@ -115,6 +115,11 @@ impl Lines {
                 if answer.stopped {
                     self.add(&say(Msg::Stopped), theme::NOTICE);
                 }
+                if !answer.more.is_empty() {
+                    self.gap();
+                    self.add(&say(Msg::More), theme::HEADING);
+                    self.add(&answer.more, theme::QUIET);
+                }
                 if !answer.readings_note.is_empty() {
                     self.gap();
                     self.add(&say(Msg::ReadingsHeading), theme::HEADING);

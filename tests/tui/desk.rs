@@ -11,7 +11,7 @@ use ratatui::{
 use tomato_assistant::{
     answer::{Answer, Reference},
     climate::{NoData, Period, Quantity, Reading, Snapshot, Stage, Targets, assess},
-    knowledge::{Category, Entry, Source},
+    knowledge::{Category, Entry, Source, sentences::sentences},
     text::Lang,
     tui::{
         app::{Action, App, Event, Now, Target},
@@ -156,10 +156,10 @@ impl Desk {
     }
 }
 
-/// What a whole answer looks like; its reference is the first entry.
+/// What a whole answer looks like; its reference is the first entry, and all of its sentences are from there.
 pub fn answer(text: &str) -> Answer {
     let references = vec![Reference { id: "e0".into(), title: "Why is the bottom of my tomatoes black?".into() }];
-    Answer { text: text.into(), references, ..Answer::default() }
+    Answer { text: text.into(), references, cited: vec![sentences(text).count()], ..Answer::default() }
 }
 
 pub fn done(answer: Answer) -> worker::Event {
@@ -197,6 +197,7 @@ fn entries() -> Vec<Entry> {
         keywords: Vec::new(),
         signals: Vec::new(),
         sources: vec![Source { title: "Blossom-end rot".into(), publisher: "An extension".into(), url: String::new() }],
+        warnings: Vec::new(),
         see_also: Vec::new(),
     };
     let categories = Category::ALL.into_iter().flat_map(|category| std::iter::repeat_n(category, 10));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crossterm::event::KeyCode;
 use tomato_assistant::{
-    answer::Answer,
+    answer::{Answer, Reference},
     knowledge::Category,
     stats::{Memory, Stats},
     tui::{
@@ -80,29 +80,32 @@ fn an_answer_says_all_that_it_is() {
     desk.shows(&["Reading the references, 0 s"]);
     let stats = Stats {
         time_to_first_token: Duration::from_millis(1500),
+        reading: Duration::from_millis(1200),
         total: Duration::from_millis(6500),
         prompt_tokens: 600,
-        tokens: 51,
+        tokens: 0,
         memory: Memory { rss_mib: 312.0, peak_mib: 388.0 },
     };
-    let whole = Answer {
+    let mut whole = Answer {
         readings_note: "Air 31.4 °C is too warm.".into(),
         dropped_references: 1,
         fallback: true,
         stats,
-        ..answer("Water evenly.\n\nTake off the black fruit.")
+        ..answer("Water evenly. Keep pH at 5.8. Take off the fruit.")
     };
+    // Each sentence is marked with the entry that it is from.
+    whole.references.push(Reference { id: "gone".into(), title: "How often do I pick?".into() });
+    whole.cited = vec![2, 1];
+    whole.more = "Pick again on Monday.".into();
     desk.worker(done(whole));
-    desk.shows(&[
-        "why",
-        "Water evenly.",
-        "Take off the black fruit.",
-        "reviewed entry itself",
-        "Air 31.4 °C is too warm.",
-    ]);
-    desk.shows(&["1 reference(s) left out", "Why is the bottom of my tomatoes black?"]);
-    desk.shows(&["Ready", "first word 1.5 s  total 6.5 s  10.0 tokens/s  312 MB (peak 388)"]);
-    let short = "first 1.5 s  total 6.5 s  10.0 tok/s  312 MB (peak 388)";
+    desk.shows(&["why", "Water evenly. Keep pH at 5.8. [1] Take off the fruit. [2]"]);
+    desk.shows(&["More on this [1]", "Pick again on Monday."]);
+    desk.shows(&["This is a whole reviewed entry", "Air 31.4 °C is too warm.", "1 reference(s) left out"]);
+    desk.shows(&["[1] Why is the bottom of my tomatoes black?", "[2] How often do I pick?"]);
+    let short = "first 1.5 s  total 6.5 s  500 tok/s  312 MB (peak 388)";
+    desk.shows(&["Ready", short]);
+    desk.event(Event::Resize(100, 40));
+    desk.shows(&["Ready", "first words 1.5 s  total 6.5 s  600 tokens read, 500/s  312 MB (peak 388)"]);
     desk.event(Event::Resize(64, 57));
     desk.shows(&["Ready", short]);
     desk.event(Event::Resize(60, 20));
@@ -118,7 +121,8 @@ fn a_long_answer_scrolls_to_its_last_line() {
     let mut desk = Desk::ready(72, 21);
     desk.type_words("why");
     desk.key(KeyCode::Enter);
-    let text: String = (0..60).map(|line| format!("Sentence {line} of a long answer.\n")).collect();
+    let text: String =
+        (0..60).map(|at| format!("Sentence {at} of a long answer, which takes about a row of it. ")).collect();
     desk.worker(done(answer(&text)));
     desk.shows(&["Sentence 3 ", "more below"]);
     desk.hides(&["Sentence 59"]);

@@ -1,9 +1,11 @@
 //! The inner loops, each written once in plain Rust and compiled for every instruction set that is worth it.
 //!
-//! The compiler turns the block product into `vpmaddwd` (AVX2) or `smlal` (NEON, the aarch64 baseline that a Pi 4
-//! and a Pi 5 share) by itself; no intrinsics yet. Knows nothing of matrices, formats' files or threads.
+//! The compiler turns the block product into `smlal` (NEON, the aarch64 baseline that a Pi 4 and a Pi 5 share) by itself;
+//! for x86-64 `x86` has a better one. Knows nothing of matrices, formats' files or threads.
 
 use super::BLOCK;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
 
 /// A loop that [`widest`] can compile for several instruction sets. `run` must be `#[inline(always)]`.
 trait Loop {
@@ -54,6 +56,10 @@ pub fn row_by_tokens(row: &[i8], row_scales: &[f32], tokens: &[i8], token_scales
                 *out = sum;
             }
         }
+    }
+    #[cfg(target_arch = "x86_64")]
+    if x86::row_by_tokens(&x86::Row { values: row, scales: row_scales, tokens, token_scales }, out) {
+        return;
     }
     widest(RowByTokens(row, row_scales, tokens, token_scales, out));
 }

@@ -8,6 +8,8 @@
 //! instruction set, chosen at run time ([`dot`]).
 
 mod dot;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use rayon::prelude::*;
 use std::io::Read;

@@ -1,0 +1,188 @@
+//! Answers put together from judged sentences: word for word, with the right marks, refused when nothing is chosen, and
+//! stopped when asked. How sentences are chosen is not tested here.
+
+use crate::{
+    assistant::QUESTION,
+    tiny_bundle::{bundle, judging, some_vector},
+};
+use std::{collections::HashMap, ops::ControlFlow};
+use tomato_assistant::{
+    answer::{Answer, Answerer, LONGEST_QUESTION, Question, Reference},
+    climate::Stage,
+    engine::CONTEXT,
+    knowledge::{Knowledge, sentences::sentences},
+    text::{Lang, Msg},
+};
+
+fn ask(text: &str) -> Question {
+    Question { text: text.into(), ..Question::default() }
+}
+
+/// The answer, and what came while it was made.
+fn answer(answerer: &mut Answerer, text: &str) -> (Answer, Vec<String>) {
+    let mut pieces = Vec::new();
+    let answer = answerer.answer(&ask(text), &mut |piece| {
+        pieces.extend((!piece.is_empty()).then(|| piece.to_owned()));
+        ControlFlow::Continue(())
+    });
+    (answer.unwrap(), pieces)
+}
+
+/// An answerer whose model scores at random.
+fn answerer() -> Answerer {
+    let (_dir, bundle) = judging(&some_vector(), 0.0);
+    Answerer::open(&bundle, Stage::default()).unwrap()
+}
+
+/// One whose model finds all sentences right.
+fn credulous() -> Answerer {
+    let (_dir, bundle) = judging(&vec![0.0; some_vector().len()], 1000.0);
+    Answerer::open(&bundle, Stage::default()).unwrap()
+}
+
+fn outputs() -> HashMap<String, String> {
+    let knowledge = Knowledge::parse(include_str!("../data/tomato_qa_dataset.json")).unwrap();
+    knowledge.entries().iter().map(|entry| (entry.id.clone(), entry.output.clone())).collect()
+}
+
+/// Every sentence of `answer` is one of the entry it is said to be from, and is there as considered and chosen.
+fn is_verbatim(answer: &Answer) {
+    let outputs = outputs();
+    let shown: Vec<&str> = sentences(&answer.text).collect();
+    assert_eq!((answer.cited.len(), answer.cited.iter().sum()), (answer.references.len(), shown.len()));
+    let mut rest = shown.as_slice();
+    for (reference, &count) in answer.references.iter().zip(&answer.cited) {
+        let (own, others) = rest.split_at(count);
+        rest = others;
+        assert!(count > 0, "{reference:?} is cited for nothing");
+        let considered = answer.considered.iter().find(|considered| considered.id == reference.id).unwrap();
+        let of: Vec<&str> = considered.sentences.iter().map(|judged| judged.text.as_str()).collect();
+        assert_eq!(of, sentences(&outputs[&reference.id]).collect::<Vec<_>>(), "{}", reference.id);
+        let chosen = considered.sentences.iter().filter(|judged| judged.chosen).map(|judged| judged.text.as_str());
+        assert_eq!(own, chosen.collect::<Vec<_>>(), "in their own order");
+    }
+    let cited = |id: &str| answer.references.iter().any(|reference| reference.id == id);
+    // The rest of the first entry is not lost.
+    if let Some(first) = answer.references.first() {
+        let considered = answer.considered.iter().find(|considered| considered.id == first.id).unwrap();
+        let rest = considered.sentences.iter().filter(|judged| !judged.chosen).map(|judged| judged.text.as_str());
+        assert_eq!(answer.more, rest.collect::<Vec<_>>().join(" "));
+    }
+    let uncited = answer.considered.iter().filter(|considered| !cited(&considered.id));
+    assert!(uncited.flat_map(|considered| &considered.sentences).all(|judged| !judged.chosen));
+}
+
+#[test]
+fn what_is_shown_is_word_for_word_what_was_chosen() {
+    let mut answerer = answerer();
+    for question in [QUESTION, "aphids on the young shoots, what now?", "EC too high in the slab"] {
+        let (answer, pieces) = answer(&mut answerer, question);
+        assert!(!answer.fallback && !answer.declined && !answer.stopped, "{answer:?}");
+        is_verbatim(&answer);
+        assert_eq!(pieces.concat(), answer.text);
+        assert_eq!(pieces.len(), answer.cited.iter().sum::<usize>(), "a sentence at a time");
+        let judged: Vec<_> = answer.considered.iter().flat_map(|considered| &considered.sentences).collect();
+        assert!(judged.iter().all(|judged| judged.score.is_some_and(f32::is_finite)));
+        assert!(judged.iter().any(|judged| judged.chosen) && judged.iter().any(|judged| !judged.chosen));
+        let found: Vec<f32> = answer.considered.iter().map(|considered| considered.found).collect();
+        assert!(found.is_sorted_by(|a, b| a >= b) && found.len() <= 3, "best found first: {found:?}");
+        let stats = &answer.stats;
+        assert!(stats.prompt_tokens > 100 && stats.prompt_tokens <= CONTEXT && stats.tokens == 0);
+        assert!(!stats.reading.is_zero() && stats.reading <= stats.time_to_first_token);
+        assert!(stats.time_to_first_token <= stats.total && stats.read_per_second() > 0.0);
+    }
+}
+
+#[test]
+fn what_is_not_about_tomatoes_is_refused_unread() {
+    let (answer, pieces) = answer(&mut answerer(), "Who won the football world cup in 1998?");
+    assert!(answer.declined && !answer.fallback && answer.references.is_empty() && answer.cited.is_empty());
+    assert_eq!((&answer.text, pieces.concat()), (&Lang::En.say(&Msg::Refusal), answer.text.clone()));
+    assert!(answer.considered.is_empty() && answer.more.is_empty());
+    assert!(answer.stats.prompt_tokens == 0 && answer.stats.reading.is_zero() && answer.marked() == answer.text);
+}
+
+#[test]
+fn what_the_model_finds_right_is_shown_from_every_reference() {
+    let (answer, _) = answer(&mut credulous(), QUESTION);
+    is_verbatim(&answer);
+    assert!(
+        answer.references.len() > 1 && answer.references.len() == answer.considered.len() && answer.more.is_empty()
+    );
+}
+
+#[test]
+fn without_a_head_the_best_entry_is_shown_whole() {
+    let mut answerer = Answerer::open(bundle(), Stage::default()).unwrap();
+    let (answer, pieces) = answer(&mut answerer, QUESTION);
+    assert!(answer.fallback && !answer.declined);
+    is_verbatim(&answer);
+    assert_eq!(answer.references.len(), 1);
+    assert_eq!((&answer.text, answer.more.as_str()), (&outputs()[&answer.references[0].id], ""));
+    assert_eq!((answer.considered[0].id.as_str(), pieces.concat()), (answer.references[0].id.as_str(), answer.text));
+    assert!(answer.considered.iter().flat_map(|considered| &considered.sentences).all(|judged| judged.score.is_none()));
+}
+
+#[test]
+fn a_stop_while_reading_shows_nothing() {
+    let mut answerer = answerer();
+    let mut asked = 0;
+    let answer = answerer.answer(&ask(QUESTION), &mut |piece| {
+        assert!(piece.is_empty(), "asked to stop, yet {piece:?} came");
+        asked += 1;
+        if asked == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let answer = answer.unwrap();
+    assert!(answer.stopped && !answer.declined && answer.text.is_empty() && answer.references.is_empty());
+    assert_eq!(asked, 2);
+}
+
+#[test]
+fn a_stop_in_the_answer_keeps_what_was_shown() {
+    let mut answerer = credulous();
+    let mut shown = Vec::new();
+    let answer = answerer.answer(&ask(QUESTION), &mut |piece| {
+        shown.extend((!piece.is_empty()).then(|| piece.to_owned()));
+        if shown.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let answer = answer.unwrap();
+    assert!(answer.stopped && !answer.declined, "{answer:?}");
+    assert_eq!((shown.concat(), shown.len()), (answer.text.clone(), 2));
+    assert_eq!(answer.cited.iter().sum::<usize>(), 2);
+}
+
+#[test]
+fn a_long_question_takes_the_place_of_the_last_references() {
+    let mut answerer = answerer();
+    // The tiny tokenizer has hardly more than letters. What is said beyond the encoder's last position finds nothing more.
+    let mut left = |signs: usize| {
+        let (answer, _) = answer(&mut answerer, &format!("{QUESTION} {}", "?".repeat(signs)));
+        assert!(answer.stats.prompt_tokens <= CONTEXT && !answer.declined);
+        assert_eq!(answer.dropped_references, 3 - answer.considered.len());
+        answer.considered.into_iter().map(|considered| considered.id).collect::<Vec<_>>()
+    };
+    let (two, one) = (left(400), left(1000));
+    assert_eq!((two.len(), one.len()), (2, 1));
+    assert_eq!(one, two[..1], "the lowest ranked goes first");
+    let too_long = answerer.answer(&ask(&"?".repeat(LONGEST_QUESTION)), &mut |_| ControlFlow::Continue(()));
+    assert!(too_long.is_err() || too_long.unwrap().declined);
+}
+
+#[test]
+fn sentences_are_marked_with_the_number_of_their_reference() {
+    let reference = |id: &str| Reference { id: id.into(), title: "T".into() };
+    let answer = Answer {
+        text: "Keep pH at 5.8. Water! Is it? Pick.".into(),
+        references: vec![reference("a"), reference("b")],
+        cited: vec![1, 3],
+        ..Answer::default()
+    };
+    assert_eq!(answer.marked(), "Keep pH at 5.8. [1] Water! Is it? Pick. [2]");
+    assert_eq!(Answer { cited: Vec::new(), ..answer.clone() }.marked(), answer.text);
+    // The marks rest on every answer ending as a sentence does.
+    for (id, output) in outputs() {
+        let both = format!("{output} Another one.");
+        assert_eq!(sentences(&both).count(), sentences(&output).count() + 1, "{id}");
+        assert_eq!(sentences(&output).collect::<Vec<_>>().join(" "), output, "{id}");
+    }
+}

@@ -1,0 +1,58 @@
+//! The sentences that make an answer, from what the search and the model say of the references.
+
+use tomato_assistant::{
+    answer::choose::{Candidate, Choice, choose},
+    knowledge::Warning,
+};
+
+fn candidate(found: f32, scores: &[f32]) -> Candidate {
+    Candidate { found, scores: scores.to_vec() }
+}
+
+#[test]
+fn a_detail_is_answered_by_the_one_sentence_and_the_rest_of_its_entry_follows() {
+    let choice = choose(&[candidate(3.0, &[-4.0, 3.0, -3.0]), candidate(2.8, &[-5.0, -6.0])]);
+    assert_eq!(choice, Choice { direct: vec![(0, vec![1])], more: vec![0, 2] });
+    // A sentence that is almost as good comes with it, in the entry's order.
+    assert_eq!(choose(&[candidate(3.0, &[2.0, -3.0, 3.0])]).direct, [(0, vec![0, 2])]);
+}
+
+#[test]
+fn the_model_may_pass_over_what_the_search_found_best() {
+    let choice = choose(&[candidate(3.0, &[-4.0, -5.0]), candidate(2.9, &[-4.0, 3.0])]);
+    assert_eq!(choice, Choice { direct: vec![(1, vec![1])], more: vec![0] });
+    // Not when the search is sure.
+    assert_eq!(choose(&[candidate(4.0, &[0.0, -5.0]), candidate(2.0, &[-4.0, 3.0])]).direct[0].0, 0);
+}
+
+#[test]
+fn a_whole_question_is_answered_by_what_is_near_the_best_sentence() {
+    let choice = choose(&[candidate(3.0, &[0.3, -1.0, -2.0, -6.0, 0.5]), candidate(2.9, &[-3.0, -3.0])]);
+    assert_eq!(choice, Choice { direct: vec![(0, vec![0, 1, 2, 4])], more: vec![3] });
+    // Another reference adds what is likelier right than wrong, after the first.
+    let choice = choose(&[candidate(3.0, &[0.6, 0.0, 0.4]), candidate(2.9, &[-3.0, 0.2])]);
+    assert_eq!(choice.direct, [(0, vec![0, 1, 2]), (1, vec![1])]);
+}
+
+#[test]
+fn nothing_to_choose_from_gives_nothing() {
+    assert_eq!(choose(&[]), Choice::default());
+    assert_eq!(choose(&[candidate(1.0, &[])]), Choice::default());
+}
+
+#[test]
+fn a_warning_comes_with_what_needs_it_and_brings_its_own() {
+    let sentences =
+        ["Heat and vent.", "Never run exhaust fans with a flue heater.", "Pick leaves.", "Open a window first."];
+    let warning = |sentence: usize, with: usize| Warning {
+        sentence: sentences[sentence].into(),
+        with: vec![sentences[with].into()],
+    };
+    let warnings = [warning(3, 1), warning(1, 0)];
+    let mut choice = Choice { direct: vec![(0, vec![0])], more: vec![1, 2, 3] };
+    choice.add_warnings(0, &sentences, &warnings);
+    assert_eq!(choice, Choice { direct: vec![(0, vec![0, 1, 3])], more: vec![2] });
+    let mut harmless = Choice { direct: vec![(0, vec![2])], more: vec![0, 1, 3] };
+    harmless.add_warnings(0, &sentences, &warnings);
+    assert_eq!(harmless.direct, [(0, vec![2])]);
+}

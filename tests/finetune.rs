@@ -1,0 +1,274 @@
+//! Training on the tiny model: the loss falls, a run that was cut off ends as if it had not been, and what cannot be learnt
+//! from is told.
+
+use crate::{
+    stages::{
+        adapter::{Adapter, AdapterError, CONFIG, WEIGHTS},
+        artifact::Artifact,
+        checkpoint::TENSORS,
+        finetune::{self, CURVE, Check, FinetuneError, Record},
+        questions::{BROAD, NARROW, REFUSED},
+        recipe::Finetune,
+        sources::{ADAPTER, ADAPTER_CONFIG, ENTRIES, Sources},
+        split::held_out,
+    },
+    tiny,
+    tiny_training::{entries, lessons, save_adapter, shape, table},
+};
+use indicatif::{ProgressBar, ProgressDrawTarget, TermLike};
+use serde_json::{Value, json};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+use tempfile::{TempDir, tempdir};
+
+/// A place to train in: repository, checkpoint, and the folder beside the stages' own.
+struct Place {
+    repository: TempDir,
+    work: TempDir,
+    checkpoint: Artifact,
+}
+
+impl Place {
+    fn new() -> Place {
+        let work = tempdir().unwrap();
+        let checkpoint = tiny::checkpoint(work.path());
+        Place { repository: lessons(), work, checkpoint }
+    }
+
+    fn train(&self, table: &Finetune, bar: &ProgressBar) -> Result<(Record, TempDir), FinetuneError> {
+        let (sources, out) = (Sources::find(self.repository.path()).unwrap(), tempdir().unwrap());
+        let folders = (self.work.path(), out.path());
+        finetune::train(table, &self.checkpoint, &sources, folders, bar).map(|record| (record, out))
+    }
+
+    fn trained(&self, table: &Finetune) -> (Record, TempDir) {
+        self.train(table, &ProgressBar::hidden()).unwrap()
+    }
+
+    /// Where a run keeps what it needs to go on.
+    fn kept(&self) -> PathBuf {
+        self.work.path().join("finetune-resume")
+    }
+
+    /// A run that ends with an error, so that what is left is that of the check at `step`.
+    fn cut(&self, table: &Finetune, step: usize) {
+        let cutter = Cutter { kept: self.kept(), aside: self.work.path().join("aside"), step };
+        let aside = cutter.aside.clone();
+        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::term_like(Box::new(cutter)));
+        let error = self.train(table, &bar).map(drop).unwrap_err();
+        assert!(matches!(error, FinetuneError::Artifact(_)), "{error}");
+        // It draws a last time, and must not look then.
+        drop(bar);
+        fs::remove_file(self.kept()).unwrap();
+        fs::rename(aside, self.kept()).unwrap();
+    }
+}
+
+/// A terminal that looks at what is kept whenever the bar is drawn. Once that is the check at `step` it is put aside, and
+/// the next check finds no folder to be written to.
+#[derive(Debug)]
+struct Cutter {
+    kept: PathBuf,
+    aside: PathBuf,
+    step: usize,
+}
+
+impl Cutter {
+    fn look(&self) {
+        let kept = fs::read(self.kept.join("progress.json")).unwrap_or_default();
+        let steps = serde_json::from_slice::<Value>(&kept).ok().and_then(|kept| kept["steps"].as_u64());
+        if steps == Some(self.step as u64) {
+            fs::rename(&self.kept, &self.aside).unwrap();
+            fs::write(&self.kept, "").unwrap();
+        }
+    }
+}
+
+impl TermLike for Cutter {
+    fn width(&self) -> u16 {
+        80
+    }
+    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn write_line(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+    fn write_str(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+    fn clear_line(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn flush(&self) -> io::Result<()> {
+        self.look();
+        Ok(())
+    }
+}
+
+fn weights(out: &TempDir) -> Vec<u8> {
+    fs::read(out.path().join(WEIGHTS)).unwrap()
+}
+
+/// Equal but for the times. What was stored as text may differ in its last digit.
+fn same(one: &[Check], other: &[Check]) {
+    let numbers = |check: &Check| [check.training, check.held_out, check.narrow, check.reference];
+    for (a, b) in one.iter().zip(other) {
+        let near = numbers(a).iter().zip(numbers(b)).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(a.step == b.step && near, "{a:?} {b:?}");
+    }
+    assert_eq!(one.len(), other.len());
+}
+
+#[test]
+fn the_loss_falls_and_the_best_values_are_stored() {
+    let place = Place::new();
+    // A check after about each pass over the examples.
+    let table = Finetune { learning_rate: 0.02, tokens: 600, epochs: 3, check_every: 17, ..table() };
+    let (record, out) = place.trained(&table);
+    let (first, last) = (&record.curve[0], record.curve.last().unwrap());
+    assert!(record.curve.len() > 2 && last.training < 0.8 * first.training, "{:?}", record.curve);
+    let lowest = record.curve.iter().map(|check| check.held_out).fold(f64::INFINITY, f64::min);
+    let best = record.curve.iter().find(|check| check.step == record.best).unwrap();
+    assert_eq!(best.held_out, lowest, "{:?}", record.curve);
+    assert!(record.curve.iter().all(|check| check.step % table.check_every == 0 || check.step == last.step));
+    for kind in ["narrow", "broad", "paraphrase", "readings", "missing", "refused"] {
+        assert!(record.examples.get(kind).is_some_and(|count| *count > 0), "{kind}: {:?}", record.examples);
+    }
+    let adapter = Adapter::open(out.path()).unwrap();
+    adapter.fits(&place.checkpoint.record.files[TENSORS].sha256).unwrap();
+    assert!(adapter.change("model.layers.0.mlp.down_proj.weight").unwrap().is_some());
+    let written: Record = serde_json::from_slice(&fs::read(out.path().join(CURVE)).unwrap()).unwrap();
+    same(&written.curve, &record.curve);
+    assert_eq!(written.table, table);
+    assert!(!place.kept().exists(), "nothing is left to go on from");
+}
+
+#[test]
+fn a_run_that_was_cut_off_ends_as_if_it_had_not_been() {
+    let place = Place::new();
+    let (whole, out) = place.trained(&table());
+    place.cut(&table(), 3);
+    let (again, resumed) = place.trained(&table());
+    assert!(weights(&out) == weights(&resumed), "the same bytes");
+    same(&again.curve, &whole.curve);
+    assert_eq!((again.best, again.tokens, again.examples), (whole.best, whole.tokens, whole.examples));
+    // It did go on: spoilt values are noticed.
+    place.cut(&table(), 3);
+    let files = fs::read_dir(place.kept()).unwrap().map(|file| file.unwrap().path());
+    let is_state = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("state");
+    files.filter(is_state).for_each(|path| fs::write(path, "x").unwrap());
+    assert!(place.train(&table(), &ProgressBar::hidden()).is_err());
+}
+
+#[test]
+fn being_cut_off_while_a_check_is_written_down_changes_nothing_either() {
+    let place = Place::new();
+    let (_, out) = place.trained(&table());
+    place.cut(&table(), 3);
+    let earlier = tempdir().unwrap();
+    copy(&place.kept(), earlier.path());
+    place.cut(&table(), 6);
+    // Of the second check everything is there but the file that names the others.
+    fs::copy(earlier.path().join("progress.json"), place.kept().join("progress.json")).unwrap();
+    for file in fs::read_dir(earlier.path()).unwrap().map(|file| file.unwrap().file_name()) {
+        if !place.kept().join(&file).exists() {
+            fs::copy(earlier.path().join(&file), place.kept().join(&file)).unwrap();
+        }
+    }
+    assert!(weights(&place.trained(&table()).1) == weights(&out), "the same bytes");
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn what_another_run_left_is_not_gone_on_from() {
+    let (place, clean) = (Place::new(), Place::new());
+    let other = Finetune { seed: 2, ..table() };
+    place.cut(&table(), 3);
+    let (_, begun) = place.trained(&other);
+    assert!(weights(&begun) == weights(&clean.trained(&other).1));
+    // Nor from what cannot be read.
+    place.cut(&table(), 3);
+    fs::write(place.kept().join("progress.json"), "{").unwrap();
+    assert!(weights(&place.trained(&other).1) == weights(&begun));
+}
+
+#[test]
+fn a_run_ends_when_nothing_gets_better() {
+    let place = Place::new();
+    // Steps that are far too large: the held-out loss never comes back to that of the first check.
+    let table = Finetune { learning_rate: 3.0, warmup: 6, epochs: 4, check_every: 2, patience: 2, ..table() };
+    let (record, _out) = place.trained(&table);
+    let last = record.curve.last().unwrap();
+    let best = record.curve.iter().position(|check| check.step == record.best).unwrap();
+    assert_eq!(record.curve.len() - 1 - best, 2, "{:?}", record.curve);
+    assert!(last.held_out > record.curve[best].held_out);
+}
+
+#[test]
+fn what_nothing_can_be_learnt_from_stops_the_run() {
+    let place = Place::new();
+    // B stays zero, so that A never gets a gradient.
+    let error = place.train(&Finetune { learning_rate: 0.0, ..table() }, &ProgressBar::hidden()).err().unwrap();
+    assert!(matches!(error, FinetuneError::Sick(_)), "{error}");
+    assert!(error.to_string().contains("lora_A") && error.to_string().contains("is zero"), "{error}");
+}
+
+#[test]
+fn without_examples_there_is_no_training() {
+    let refusal = |place: &Place| {
+        let error = place.train(&table(), &ProgressBar::hidden()).err().unwrap();
+        assert!(matches!(error, FinetuneError::NoExamples), "{error}");
+    };
+    // Answers that are too long to be read.
+    let long = Place::new();
+    let mut all = entries(&long.repository);
+    all.iter_mut().for_each(|entry| entry["output"] = json!("word ".repeat(400)));
+    let write = |place: &Place, name: &str, text: String| fs::write(place.repository.path().join(name), text).unwrap();
+    write(&long, ENTRIES, json!(all).to_string());
+    [NARROW, BROAD, REFUSED].iter().for_each(|name| write(&long, name, "[]".into()));
+    refusal(&long);
+    // Nothing to see by whether it learns.
+    let blind = Place::new();
+    let mut all = entries(&blind.repository);
+    all.retain(|entry| !held_out(entry["id"].as_str().unwrap()));
+    write(&blind, ENTRIES, json!(all).to_string());
+    [NARROW, BROAD, REFUSED].iter().for_each(|name| write(&blind, name, "[]".into()));
+    refusal(&blind);
+}
+
+#[test]
+fn the_adapter_of_the_repository_is_taken_if_it_belongs_there() {
+    let place = Place::new();
+    let take = || {
+        let out = tempdir().unwrap();
+        finetune::take(&place.checkpoint, &Sources::find(place.repository.path()).unwrap(), out.path()).map(|()| out)
+    };
+    assert!(matches!(take(), Err(FinetuneError::Adapter(AdapterError::Unusable { .. }))));
+    save_adapter(&place.repository.path().join("data/model"), &shape(), 3, &place.checkpoint);
+    let out = take().unwrap();
+    let same = |name: &str, source: &str| {
+        fs::read(out.path().join(name)).unwrap() == fs::read(place.repository.path().join(source)).unwrap()
+    };
+    assert!(same(WEIGHTS, ADAPTER) && same(CONFIG, ADAPTER_CONFIG));
+    let path: &Path = &place.repository.path().join(ADAPTER_CONFIG);
+    let base = &place.checkpoint.record.files[TENSORS].sha256;
+    fs::write(path, fs::read_to_string(path).unwrap().replace(base.as_str(), "other")).unwrap();
+    assert!(matches!(take(), Err(FinetuneError::Adapter(AdapterError::OtherBase { .. }))));
+}
