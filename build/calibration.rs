@@ -12,12 +12,15 @@ use super::{
     examples::Material,
     finetune::FinetuneError,
     questions::{self, BROAD, NARROW, REFUSED},
-    sources::{CLIMATE, Sources},
+    sources::{CALIBRATION_ENGLISH, CALIBRATION_KOREAN, CLIMATE, ENTRIES, Sources},
     split,
 };
 
+/// The files that the windows are made from.
+pub const FILES: [&str; 7] = [ENTRIES, CLIMATE, NARROW, BROAD, REFUSED, CALIBRATION_ENGLISH, CALIBRATION_KOREAN];
+
 /// Text of everything but tomatoes, and how many windows of it are read.
-const GENERAL: [(&str, usize); 2] = [("data/text/calibration-english.txt", 8), ("data/text/calibration-korean.txt", 3)];
+const GENERAL: [(&str, usize); 2] = [(CALIBRATION_ENGLISH, 8), (CALIBRATION_KOREAN, 3)];
 /// Windows of entries' answers.
 const ANSWERS: usize = 8;
 /// Examples as the appliance's model reads them.
