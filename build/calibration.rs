@@ -12,12 +12,15 @@ use super::{
     examples::Material,
     finetune::FinetuneError,
     questions::{self, BROAD, NARROW, REFUSED},
-    sources::{CALIBRATION, CLIMATE, Sources},
+    sources::{CALIBRATION_ENGLISH, CALIBRATION_KOREAN, CLIMATE, ENTRIES, Sources},
     split,
 };
 
-/// Windows of each of [`CALIBRATION`].
-const GENERAL: [usize; 2] = [8, 3];
+/// The files that the windows are made from.
+pub const FILES: [&str; 7] = [ENTRIES, CLIMATE, NARROW, BROAD, REFUSED, CALIBRATION_ENGLISH, CALIBRATION_KOREAN];
+
+/// Text of everything but tomatoes, and how many windows of it are read.
+const GENERAL: [(&str, usize); 2] = [(CALIBRATION_ENGLISH, 8), (CALIBRATION_KOREAN, 3)];
 /// Windows of entries' answers.
 const ANSWERS: usize = 8;
 /// Examples as the appliance's model reads them.
@@ -36,7 +39,7 @@ pub fn windows(dense: &Dense, sources: &Sources) -> Result<Vec<Vec<u32>>, Finetu
     let learnt = entries.iter().filter(|entry| !split::held_out(&entry.id)).map(|entry| entry.output.as_str());
     let answers: Vec<&str> = learnt.step_by(8).collect();
     let mut windows: Vec<Vec<u32>> = dense.windows(&answers.join("\n"))?.into_iter().take(ANSWERS).collect();
-    for (name, count) in CALIBRATION.into_iter().zip(GENERAL) {
+    for (name, count) in GENERAL {
         let path = sources.path(name);
         windows.extend(dense.windows(&fs::read_to_string(&path).map_err(at(&path))?)?.into_iter().take(count));
     }

@@ -93,12 +93,12 @@ impl Compensation {
             let (scale, _) = fit(&row[first..first + BLOCK], &weights);
             let scale = f16::from_f32(scale).to_f32();
             let mut numbers = [0i8; BLOCK];
-            for place in 0..BLOCK {
+            for (place, number) in numbers.iter_mut().enumerate() {
                 let column = first + place;
                 if scale != 0.0 {
-                    numbers[place] = (row[column] / scale).round().clamp(-8.0, 7.0) as i8;
+                    *number = (row[column] / scale).round().clamp(-8.0, 7.0) as i8;
                 }
-                let error = (row[column] - f32::from(numbers[place]) * scale) / self.at(column);
+                let error = (row[column] - f32::from(*number) * scale) / self.at(column);
                 let later = &self.factor[column * self.width..(column + 1) * self.width];
                 row[column + 1..]
                     .iter_mut()

@@ -9,7 +9,7 @@ use super::{
     encoder::Made,
     finetune::Record,
     import::Imported,
-    prune::Pruned,
+    prune::{Pruned, record::Step},
     size,
 };
 
@@ -26,9 +26,17 @@ pub fn describe(imported: &Imported) {
     tell(&line);
 }
 
+/// A step of pruning that was judged.
+pub fn describe_step(step: &Step) {
+    tell(&step.line());
+}
+
 /// The model that was pruned.
 pub fn describe_pruned(pruned: &Pruned) {
-    let Pruned { config, rows_before, same_tokens } = pruned;
+    let Pruned { config, rows_before, same_tokens, record } = pruned;
+    for stopped in record.iter().flat_map(|record| &record.stopped) {
+        tell(stopped);
+    }
     let (rows, millions) = (config.vocab_size, size::parameters(config) as f64 / 1e6);
     let texts = same_tokens
         .map(|(same, of)| format!("; {same} of {of} questions and answers have the tokens they had"))
@@ -94,6 +102,11 @@ pub fn counter(name: &'static str) -> ProgressBar {
 /// The same, counting tokens, with their speed.
 pub fn tokens(name: &'static str) -> ProgressBar {
     progress(name, "{prefix:<10} [{wide_bar}] {pos}/{len} tokens, {per_sec}, {eta} left")
+}
+
+/// The same, in percent, of work that is known beforehand.
+pub fn share(name: &'static str) -> ProgressBar {
+    progress(name, "{prefix:<10} [{wide_bar}] {percent} %, {eta} left")
 }
 
 fn progress(name: &'static str, template: &str) -> ProgressBar {

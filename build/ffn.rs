@@ -6,6 +6,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use tomato_assistant::model::{
     gemma3::{Gemma3, Layer, Site},
     linear::Linear,
@@ -60,9 +61,11 @@ pub fn observe(model: &Gemma3, windows: &[Vec<u32>], each: impl Fn()) -> Result<
 }
 
 /// What a neuron is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Score {
     /// Mean of its absolute activity times the length of its column in the down matrix: what it adds to the stream.
+    #[default]
     Activity,
     /// Mean of its absolute weights in the gate and up matrices: the project document's, to be compared with.
     Weights,
@@ -93,11 +96,13 @@ pub fn best(scores: &[f32], width: usize) -> Vec<u32> {
 }
 
 /// How the down matrix is made for the neurons that stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fit {
     /// Its columns as they are.
     None,
     /// Columns that give, over the calibration text, what all neurons gave, as nearly as they can.
+    #[default]
     LeastSquares,
 }
 
@@ -151,10 +156,11 @@ fn dense(linear: &Linear) -> Result<&Tensor> {
 }
 
 /// Widths that keep the share `keep` of all neurons of `layers` equal layers of `width`, shared out by what each layer
-/// cannot spare: `sensitivity` is the loss added when a layer's FFN is left out. No layer loses more than twice the mean.
+/// cannot spare: `sensitivity` is the loss added when a layer's FFN is left out. No layer loses more than twice the mean,
+/// nor its last block.
 pub fn shares(width: usize, keep: f64, sensitivity: &[f64]) -> Vec<usize> {
     let dispensable: Vec<f64> = sensitivity.iter().map(|added| 1.0 / added.max(1e-3)).collect();
-    let most = 2.0 * (1.0 - keep);
+    let most = (2.0 * (1.0 - keep)).min(1.0 - BLOCK as f64 / width as f64);
     // Raises all shares together until the mean is right; those at the limit stay there.
     let taken = |factor: f64| dispensable.iter().map(move |share| (share * factor).min(most)).collect::<Vec<f64>>();
     let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len().max(1) as f64;

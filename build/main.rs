@@ -16,7 +16,10 @@ use stages::{
     check_data::{self, CheckError},
     checkpoint::TENSORS,
     compare::{self, CompareError},
-    console::{bar, counter, describe, describe_encoder, describe_pruned, describe_training, report, tokens},
+    console::{
+        bar, counter, describe, describe_encoder, describe_pruned, describe_step, describe_training, report, share,
+        tokens,
+    },
     embed::{self, EmbedError},
     encoder::{self, EncoderError, Reference},
     encoder_base::{self, EncoderBaseError},
@@ -25,7 +28,7 @@ use stages::{
     import::{self, ImportError},
     loss::{self, LossError},
     merge::{self, MergeError},
-    prune::{self, PruneError},
+    prune::{self, PruneError, Watch, record::Step},
     quantize::{self, QuantizeError},
     quickstart::{self, AskError},
     ranking::{self, RankingError},
@@ -144,7 +147,7 @@ fn main() -> ExitCode {
 fn exit_code(result: &Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(_) | Failure::Recipe(_)) => ExitCode::from(2),
+        Err(Failure::Usage(_) | Failure::Recipe(_) | Failure::Prune(PruneError::Plan(_))) => ExitCode::from(2),
         Err(_) => ExitCode::FAILURE,
     }
 }
@@ -187,7 +190,10 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
     }
 
     let pruned = artifacts.produce(&prune::STAGE, prune::origin(&tables.prune, &checkpoint, &sources), |out| {
-        let pruned = prune::run(&tables.prune, &checkpoint.dir, &sources, out, &bar("prune"))?;
+        let (bytes, work) = (bar("prune"), share("prune"));
+        let step = |step: &Step| work.suspend(|| describe_step(step));
+        let watch = Watch { bytes: &bytes, work: &work, step: &step };
+        let pruned = prune::run(&tables.prune, &checkpoint.dir, &sources, out, &watch)?;
         describe_pruned(&pruned);
         Ok::<(), Failure>(())
     })?;

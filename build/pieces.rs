@@ -133,6 +133,6 @@ fn is_byte(text: &str) -> bool {
 }
 
 /// Gemma's file calls these ordinary; llama.cpp's converter does not, lest a question smuggles them in.
-fn looks_special(text: &str) -> bool {
+pub fn looks_special(text: &str) -> bool {
     text == "<mask>" || (text.starts_with("<unused") && text.ends_with('>'))
 }

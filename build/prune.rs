@@ -1,36 +1,63 @@
 //! Stage `prune`: a checkpoint -> a smaller checkpoint of the same form, by the groups that the recipe asks for.
 //!
 //! The vocabulary group cuts rows from the token table, which is the output head too. What no group touches is copied
-//! number by number; memory holds one piece of a tensor. Does NOT know where the checkpoint is from, nor what comes after.
+//! number by number; memory holds one piece of a tensor. The groups for layers and neurons come after it and hold the
+//! whole model. Does NOT know where the checkpoint is from, nor what comes after.
 
+pub mod continuation;
+pub mod gate;
+pub mod layers;
+pub mod picture;
+pub mod plan;
+pub mod record;
+pub mod rewrite;
+pub mod sensitivity;
+pub mod smaller;
+pub mod steps;
 pub mod vocabulary;
+pub mod way;
+pub mod yardstick;
 
 use indicatif::ProgressBar;
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
-use self::vocabulary::{Cut, List, VocabularyError};
+use self::{
+    plan::PlanError,
+    record::{Record, Step},
+    rewrite::{Change, Source},
+    smaller::Smaller,
+    steps::Progress,
+    vocabulary::{Cut, List, VocabularyError},
+    yardstick::{Yardstick, YardstickError},
+};
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
-    checkpoint::{CONFIG, Checkpoint, TENSORS, TOKENIZER},
+    calibration,
+    checkpoint::{CONFIG, TOKENIZER},
     config_json::{Config, TokenIds},
+    dense::{Dense, DenseError, WINDOW},
     import::ImportError,
     recipe,
-    safetensors_file::Writer,
-    size,
-    sources::{ENTRIES, Sources, SourcesError, VOCABULARY},
+    sources::{ENTRIES, HELD_OUT_ENGLISH, Sources, SourcesError, VOCABULARY},
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 3, name: "prune", revision: 1 };
+pub const STAGE: Stage = Stage { number: 3, name: "prune", revision: 2 };
 
-/// The token table, as Hugging Face calls it.
-const EMBEDDING: &str = "model.embed_tokens.weight";
-/// Numbers held in memory at a time: 16 MiB as f32.
-const PIECE: usize = 1 << 22;
+/// What was measured while layers and neurons were taken out.
+pub const RECORD: &str = "prune.json";
+/// A picture of it.
+pub const PICTURE: &str = "analysis.svg";
+
+/// Folder of the checkpoint whose vocabulary is cut, while layers and neurons are taken from it.
+const WHOLE: &str = "whole";
 
 /// Why there is no pruned checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum PruneError {
+    /// The base cannot be pruned as the recipe asks.
+    #[error("the recipe does not fit the base: {0}")]
+    Plan(#[from] PlanError),
     /// The checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] ImportError),
@@ -43,6 +70,15 @@ pub enum PruneError {
     /// The disk refuses, or is full.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// The model cannot be loaded or measured.
+    #[error(transparent)]
+    Dense(#[from] DenseError),
+    /// There is nothing to measure with.
+    #[error(transparent)]
+    Yardstick(#[from] YardstickError),
+    /// The computation failed.
+    #[error("the model failed: {0}")]
+    Compute(#[from] candle_core::Error),
 }
 
 /// What was made.
@@ -54,6 +90,18 @@ pub struct Pruned {
     pub rows_before: u32,
     /// Texts of the entries that have the same tokens as before, and how many texts there are; None when all rows stay.
     pub same_tokens: Option<(usize, usize)>,
+    /// How layers and neurons went; None when the recipe leaves all.
+    pub record: Option<Record>,
+}
+
+/// Where somebody looks on.
+pub struct Watch<'a> {
+    /// Counts bytes of the weights written.
+    pub bytes: &'a ProgressBar,
+    /// Counts the work of the steps, in tokens read.
+    pub work: &'a ProgressBar,
+    /// Gets each step once it is judged.
+    pub step: &'a dyn Fn(&Step),
 }
 
 /// What this stage's folder is made from.
@@ -62,10 +110,14 @@ pub fn origin(table: &recipe::Prune, checkpoint: &Artifact, sources: &Sources) -
     if table.vocabulary.is_some() {
         inputs.extend(sources.inputs(&[VOCABULARY, ENTRIES]));
     }
+    if table.narrows() {
+        inputs.extend(sources.inputs(&calibration::FILES));
+        inputs.extend(sources.inputs(&[HELD_OUT_ENGLISH]));
+    }
     Origin::new(&STAGE, table, inputs)
 }
 
-/// Reads the Hugging Face folder `checkpoint`, writes another one into `out`. `bar` counts bytes of the weights written.
+/// Reads the Hugging Face folder `checkpoint`, writes another one into `out`.
 ///
 /// # Errors
 /// [`PruneError`].
@@ -74,66 +126,67 @@ pub fn run(
     checkpoint: &Path,
     sources: &Sources,
     out: &Path,
-    bar: &ProgressBar,
+    watch: &Watch,
 ) -> Result<Pruned, PruneError> {
-    let whole = Config::read(&checkpoint.join(CONFIG))?;
-    let path = checkpoint.join(TOKENIZER);
-    let tokenizer = fs::read(&path).map_err(at(&path))?;
-    let (mut config, mut same_tokens) = (whole.clone(), None);
-    let cut = match table.vocabulary {
-        Some(rows) => {
-            let cut = vocabulary::cut(&tokenizer, &List::parse(&sources.read(VOCABULARY)?)?, rows)?;
-            rename(&mut config, &cut)?;
-            let knowledge = sources.knowledge()?;
-            let texts: Vec<&str> =
-                knowledge.entries().iter().flat_map(|entry| [&*entry.instruction, &*entry.output]).collect();
-            same_tokens = Some((vocabulary::prove(&tokenizer, &cut, &texts)?, texts.len()));
-            Some(cut)
-        }
-        None => None,
-    };
-    let write = |name: &str, bytes: &[u8]| {
-        let path = out.join(name);
-        fs::write(&path, bytes).map_err(at(&path))
-    };
-    write(TOKENIZER, cut.as_ref().map_or(&tokenizer, |cut| &cut.json))?;
-    write(CONFIG, format!("{:#}\n", config.to_json()).as_bytes())?;
-
-    let mut tensors = Checkpoint::open(checkpoint)?;
-    let shapes: BTreeMap<String, Vec<usize>> = whole.tensors().into_iter().collect();
-    let mut writer = Writer::create(&out.join(TENSORS), &config.tensors())?;
-    bar.set_length(4 * size::parameters(&config));
-    for (name, _) in config.tensors() {
-        let shape = &shapes[&name];
-        tensors.check(&name, shape)?;
-        let columns = shape[shape.len() - 1];
-        let rows = shape[..shape.len() - 1].iter().product();
-        let kept = cut.as_ref().filter(|_| name == EMBEDDING).map(|cut| &*cut.rows);
-        let step = (PIECE / columns).max(1);
-        for first in (0..rows).step_by(step) {
-            let count = step.min(rows - first);
-            let mut values = tensors.piece(&name, first * columns, count * columns)?;
-            if values.iter().any(|value| !value.is_finite()) {
-                return Err(ImportError::NotFinite(name).into());
-            }
-            if let Some(kept) = kept {
-                values = gather(&values, columns, first, kept);
-            }
-            writer.append(&values)?;
-            bar.inc(4 * values.len() as u64);
-        }
+    let before = Config::read(&checkpoint.join(CONFIG))?;
+    table.check_fit(&before)?;
+    let base = Source { folder: checkpoint, config: &before };
+    let (mut config, mut same_tokens, mut cut) = (before.clone(), None, None);
+    if let Some(rows) = table.vocabulary {
+        let path = checkpoint.join(TOKENIZER);
+        let tokenizer = fs::read(&path).map_err(at(&path))?;
+        let new = vocabulary::cut(&tokenizer, &List::parse(&sources.read(VOCABULARY)?)?, rows)?;
+        rename(&mut config, &new)?;
+        let knowledge = sources.knowledge()?;
+        let texts: Vec<&str> =
+            knowledge.entries().iter().flat_map(|entry| [&*entry.instruction, &*entry.output]).collect();
+        same_tokens = Some((vocabulary::prove(&tokenizer, &new, &texts)?, texts.len()));
+        cut = Some(new);
     }
-    writer.finish()?;
-    bar.finish();
-    Ok(Pruned { config, rows_before: whole.vocab_size, same_tokens })
+    let change = cut.as_ref().map_or(Change::None, Change::Rows);
+    let rows_before = before.vocab_size;
+    if !table.narrows() {
+        base.write(&config, &change, out, watch.bytes)?;
+        return Ok(Pruned { config, rows_before, same_tokens, record: None });
+    }
+
+    // Layers and neurons are taken from a model whose vocabulary is cut: what is measured is what will be used.
+    let folder = out.join(WHOLE);
+    let whole = match &cut {
+        None => checkpoint,
+        Some(_) => {
+            fs::create_dir_all(&folder).map_err(at(&folder))?;
+            base.write(&config, &change, &folder, watch.bytes)?;
+            &folder
+        }
+    };
+    let smaller = narrowed(table, whole, sources, watch)?;
+    let narrow = smaller.config(&config)?;
+    Source { folder: whole, config: &config }.write(&narrow, &Change::Layers(&smaller), out, watch.bytes)?;
+    if cut.is_some() {
+        fs::remove_dir_all(&folder).map_err(at(&folder))?;
+    }
+
+    let json = serde_json::to_string_pretty(&smaller.record).expect("strings and numbers always serialize");
+    for (name, text) in [(RECORD, json + "\n"), (PICTURE, picture::svg(&smaller.record))] {
+        let path = out.join(name);
+        fs::write(&path, text).map_err(at(&path))?;
+    }
+    Ok(Pruned { config: narrow, rows_before, same_tokens, record: Some(smaller.record) })
 }
 
-/// Those rows of a piece that begins at row `first` which are in `kept` (ascending).
-fn gather(values: &[f32], columns: usize, first: usize, kept: &[u32]) -> Vec<f32> {
-    let begin = kept.partition_point(|&row| (row as usize) < first);
-    let end = kept.partition_point(|&row| (row as usize) < first + values.len() / columns);
-    let row = |&row: &u32| &values[(row as usize - first) * columns..][..columns];
-    kept[begin..end].iter().flat_map(row).copied().collect()
+/// The model in the folder `whole` without the layers and neurons that the recipe gives up.
+fn narrowed(table: &recipe::Prune, whole: &Path, sources: &Sources, watch: &Watch) -> Result<Smaller, PruneError> {
+    let dense = Dense::open(whole, WINDOW)?;
+    let yardstick = Yardstick::read(&dense, sources)?;
+    let progress = Progress {
+        length: &|work| watch.work.set_length(work as u64),
+        done: &|work| watch.work.inc(work as u64),
+        step: watch.step,
+    };
+    let smaller = steps::run(table, dense, &yardstick, &progress)?;
+    watch.work.finish();
+    Ok(smaller)
 }
 
 /// The config with the vocabulary's new size and ids.

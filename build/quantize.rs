@@ -25,10 +25,9 @@ use super::{
     finetune::FinetuneError,
     import::ImportError,
     merge, metadata,
-    questions::{BROAD, NARROW, REFUSED},
     recipe::{self, BlockFormat},
     size,
-    sources::{CALIBRATION, CLIMATE, ENTRIES, Sources},
+    sources::Sources,
 };
 
 /// This stage.
@@ -64,8 +63,7 @@ pub enum QuantizeError {
 pub fn origin(table: &recipe::Quantize, checkpoint: &Artifact, sources: &Sources) -> Origin {
     let mut inputs = checkpoint.inputs();
     if table.compensate {
-        inputs.extend(sources.inputs(&[ENTRIES, CLIMATE, NARROW, BROAD, REFUSED]));
-        inputs.extend(sources.inputs(&CALIBRATION));
+        inputs.extend(sources.inputs(&calibration::FILES));
     }
     Origin::new(&STAGE, table, inputs)
 }

@@ -2,7 +2,11 @@
 //!
 //! Turns TOML into typed tables; an unknown key or value is an error that names it. Does NOT know what stages do.
 
-use super::adapter;
+use super::{
+    adapter,
+    config_json::Config,
+    prune::plan::{Ffn, Layers, PlanError},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -68,6 +72,34 @@ pub struct Tables {
 pub struct Prune {
     /// Pieces of text that are kept, the first of data/model/vocabulary.txt; left out, all.
     pub vocabulary: Option<usize>,
+    /// Whole layers that go; left out, none.
+    pub layers: Option<Layers>,
+    /// Neurons that go; left out, none.
+    pub ffn: Option<Ffn>,
+}
+
+impl Prune {
+    /// Whether more than the vocabulary is cut, for which the whole model must be in memory.
+    pub fn narrows(&self) -> bool {
+        self.layers.is_some() || self.ffn.is_some()
+    }
+
+    /// # Errors
+    /// What no base could give.
+    fn check(&self) -> Result<(), PlanError> {
+        self.layers.as_ref().map_or(Ok(()), Layers::check)?;
+        self.ffn.as_ref().map_or(Ok(()), Ffn::check)
+    }
+
+    /// Whether a base of this shape can be pruned so.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn check_fit(&self, config: &Config) -> Result<(), PlanError> {
+        self.layers.as_ref().map_or(Ok(()), |layers| layers.check_fit(config))?;
+        let removed = self.layers.as_ref().map_or(0, |layers| layers.remove);
+        self.ffn.as_ref().map_or(Ok(()), |ffn| ffn.check_fit(config, removed))
+    }
 }
 
 /// How the model learns to choose sentences.
@@ -185,8 +217,9 @@ impl Recipe {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Recipe, RecipeError> {
-        let tables = toml::from_str(text)
-            .map_err(|error| RecipeError::Invalid { path: path.to_owned(), message: error.to_string() })?;
+        let invalid = |message| RecipeError::Invalid { path: path.to_owned(), message };
+        let tables: Tables = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        tables.prune.check().map_err(|error| invalid(error.to_string()))?;
         Ok(Recipe { tables, sha256: sha256(text.as_bytes()) })
     }
 }

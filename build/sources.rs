@@ -1,5 +1,5 @@
 //! The repository's own files that a bundle is made from: curated entries, climate targets, list of
-//! pieces, the notice on licences.
+//! pieces, texts to calibrate and to measure with, the notice on licences.
 //!
 //! Turns a folder into known files with their hashes, and the entries into the appliance's own types, so that a device
 //! never meets bad ones. Does NOT know what stages make of them.
@@ -26,15 +26,19 @@ pub const CLIMATE: &str = "data/targets.toml";
 /// Pieces of the base's vocabulary, the most needed first.
 pub const VOCABULARY: &str = "data/model/vocabulary.txt";
 
+/// General English and Korean that models are watched over while they are made smaller.
+pub const CALIBRATION_ENGLISH: &str = "data/text/calibration-english.txt";
+/// The Korean one.
+pub const CALIBRATION_KOREAN: &str = "data/text/calibration-korean.txt";
+/// General English that nothing is made with: to measure on.
+pub const HELD_OUT_ENGLISH: &str = "data/text/held-out-english.txt";
+
 /// The adapter that is shipped, and what it is.
 pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
 /// Its description.
 pub const ADAPTER_CONFIG: &str = "data/model/adapter_config.json";
 
-/// Text of everything but tomatoes that models are watched over.
-pub const CALIBRATION: [&str; 2] = ["data/text/calibration-english.txt", "data/text/calibration-korean.txt"];
-
-const FILES: [&str; 11] = [
+const FILES: [&str; 9] = [
     ENTRIES,
     CLIMATE,
     VOCABULARY,
@@ -44,9 +48,10 @@ const FILES: [&str; 11] = [
     questions::NARROW,
     questions::BROAD,
     questions::REFUSED,
-    CALIBRATION[0],
-    CALIBRATION[1],
 ];
+
+/// Needed by some recipes only: where they are missing, what reads them says so.
+const TEXTS: [&str; 3] = [CALIBRATION_ENGLISH, CALIBRATION_KOREAN, HELD_OUT_ENGLISH];
 
 /// Why they cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -89,12 +94,17 @@ impl Sources {
             }
             hashes.insert(name.to_string(), sha256_file(&path).map_err(at(&path))?);
         }
+        for (name, path) in TEXTS.map(|name| (name, root.join(name))) {
+            if path.is_file() {
+                hashes.insert(name.to_string(), sha256_file(&path).map_err(at(&path))?);
+            }
+        }
         Ok(Sources { hashes, root: root.to_owned() })
     }
 
-    /// Those of `names` as inputs of a stage.
+    /// Those of `names` that are there, as inputs of a stage.
     pub fn inputs(&self, names: &[&str]) -> BTreeMap<String, String> {
-        names.iter().map(|name| (name.to_string(), self.hashes[*name].clone())).collect()
+        names.iter().filter_map(|name| Some((name.to_string(), self.hashes.get(*name)?.clone()))).collect()
     }
 
     /// Where one of them is.

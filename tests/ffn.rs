@@ -93,6 +93,8 @@ fn widths_are_whole_blocks_and_sensitive_layers_keep_more() {
     let mean = widths.iter().sum::<usize>() as f64 / 5.0 / 2048.0;
     assert!((mean - 0.75).abs() < 0.02, "{widths:?} keep {mean}");
     assert_eq!(ffn::shares(2048, 1.0, &[1.0, 2.0]), [2048, 2048]);
+    // Little is kept: what one layer cannot give, the other gives.
+    assert_eq!(ffn::shares(96, 0.34, &[0.2, 0.6]), [32, 32]);
 }
 
 #[test]

@@ -241,7 +241,9 @@ fn pruned(artifacts: &Artifacts, sources: &Sources) -> Artifact {
     });
     let (checkpoint, tables) = (checkpoint.unwrap(), recipe(GOOD).unwrap().tables);
     let pruned = artifacts.produce(&prune::STAGE, prune::origin(&tables.prune, &checkpoint, sources), |out| {
-        prune::run(&tables.prune, &checkpoint.dir, sources, out, &ProgressBar::hidden()).map(drop)
+        let hidden = ProgressBar::hidden();
+        let watch = prune::Watch { bytes: &hidden, work: &hidden, step: &|_| () };
+        prune::run(&tables.prune, &checkpoint.dir, sources, out, &watch).map(drop)
     });
     pruned.unwrap()
 }
@@ -297,7 +299,9 @@ fn what_is_learnt_or_calibrated_from_is_part_of_the_origin() {
     let first = origins();
     assert!(first[0] != first[1] && first[2] != first[3]);
     let learnt = [sources::ENTRIES, questions::NARROW, questions::BROAD, questions::REFUSED].map(|name| (name, true));
-    for (name, is_learnt) in learnt.into_iter().chain(sources::CALIBRATION.map(|name| (name, false))) {
+    for (name, is_learnt) in
+        learnt.into_iter().chain([sources::CALIBRATION_ENGLISH, sources::CALIBRATION_KOREAN].map(|name| (name, false)))
+    {
         let before = origins();
         let path = repository.path().join(name);
         fs::write(&path, fs::read_to_string(&path).unwrap() + " ").unwrap();

@@ -8,7 +8,7 @@ use crate::{
         bundle::{self, Parts},
         byte_pairs::BytePairs,
         config_json::Config,
-        prune::{self, Pruned, vocabulary},
+        prune::{self, Pruned, Watch, vocabulary},
         ranking,
         recipe::{self, BlockFormat, Prune},
         sources::{Sources, VOCABULARY},
@@ -60,7 +60,9 @@ fn prune(checkpoint: &Path, list: &str, rows: Option<usize>) -> Result<(TempDir,
     let (repository, out) = (repository(&format!("[{}]", entry("abc", ""))), tempdir().unwrap());
     fs::write(repository.path().join(VOCABULARY), list).unwrap();
     let sources = Sources::find(repository.path()).unwrap();
-    let pruned = prune::run(&Prune { vocabulary: rows }, checkpoint, &sources, out.path(), &ProgressBar::hidden());
+    let (table, bar) = (Prune { vocabulary: rows, ..Prune::default() }, ProgressBar::hidden());
+    let watch = Watch { bytes: &bar, work: &bar, step: &|_| () };
+    let pruned = prune::run(&table, checkpoint, &sources, out.path(), &watch);
     pruned.map(|pruned| (out, pruned)).map_err(|error| error.to_string())
 }
 

@@ -130,8 +130,8 @@ pub fn repository(entries: &str) -> TempDir {
         (questions::NARROW, "[]"),
         (questions::BROAD, "[]"),
         (questions::REFUSED, "[]"),
-        (sources::CALIBRATION[0], "English\n"),
-        (sources::CALIBRATION[1], "Korean\n"),
+        (sources::CALIBRATION_ENGLISH, "English\n"),
+        (sources::CALIBRATION_KOREAN, "Korean\n"),
         ("NOTICE", "Gemma is provided under …\n"),
     ] {
         fs::write(dir.path().join(name), text).unwrap();

@@ -47,6 +47,9 @@ pub enum AnswerError {
     Engine(#[from] EngineError),
 }
 
+/// Ids, the places of the tokens that end sentences, and whose sentences they are.
+type Prompt = (Vec<u32>, Vec<usize>, Vec<Hit>);
+
 /// A loaded bundle, ready for questions.
 pub struct Answerer {
     library: Library,
@@ -205,12 +208,7 @@ impl Answerer {
 
     /// Prompt ids, where its sentences end, and which of the `hits` (best first) are in it: the lowest ranked goes first until
     /// the prompt fits the context.
-    fn prompt(
-        &self,
-        hits: &[Hit],
-        readings: &str,
-        text: &str,
-    ) -> Result<(Vec<u32>, Vec<usize>, Vec<Hit>), AnswerError> {
+    fn prompt(&self, hits: &[Hit], readings: &str, text: &str) -> Result<Prompt, AnswerError> {
         let mut tokens = 0;
         for count in (1..=hits.len()).rev() {
             let passages: Vec<Passage> = hits[..count].iter().map(|hit| self.passage(hit)).collect();
