@@ -340,6 +340,7 @@ impl Maker<'_> {
     fn near(&mut self, question: &str, (right, held): (Option<usize>, bool), count: usize) -> Vec<usize> {
         let entries = self.material.entries;
         let fits = |place: usize| Some(place) != right && (held || !held_out(&entries[place].id));
+        let count = count.min((0..entries.len()).filter(|&place| fits(place)).take(count).count());
         let found = self.index.search(&Query { text: question, ..Query::default() });
         let mut near: Vec<usize> = found.hits.iter().map(|hit| hit.index).filter(|&place| fits(place)).collect();
         near.truncate(NEAR);

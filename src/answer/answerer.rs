@@ -175,6 +175,7 @@ impl Answerer {
                 }
                 if on_text(&piece).is_break() {
                     answer.stopped = true;
+                    answer.more.clear();
                     return;
                 }
             }
