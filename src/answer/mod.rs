@@ -78,7 +78,7 @@ pub struct Answer {
     pub considered: Vec<Considered>,
     /// The question is not about tomato growing, or no reference answers it.
     pub declined: bool,
-    /// The model chose nothing and `text` is the whole best entry.
+    /// The model was not trained to choose, and `text` is the whole best entry.
     pub fallback: bool,
     /// The grower stopped it; `text` is what had come so far.
     pub stopped: bool,
