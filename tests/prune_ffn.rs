@@ -1,6 +1,7 @@
 //! Pruning layers and neurons: what goes and what stays, the gate that undoes a step, the same bytes twice.
 
 use crate::{
+    program,
     stages::{
         byte_pairs::BytePairs,
         config_json::{Config, LayerType, Widths},
@@ -17,7 +18,7 @@ use crate::{
     tiny_pruned::{OPEN, assert_works, files, knowing, prune_from, pruned, recipe, repository, root, tensors},
 };
 use serde_json::Value;
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 use tempfile::TempDir;
 
 /// One of two layers narrowed to two of three blocks.
@@ -171,7 +172,7 @@ fn run_program(repository: &Path, prune: &str) -> (Option<i32>, String) {
     let rest = fs::read_to_string(root().join("build/recipe.toml")).unwrap();
     let recipe = format!("{prune}\n{}", &rest[rest.find("[quantize]").unwrap()..]);
     fs::write(repository.join("recipe.toml"), recipe).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_pipeline"))
+    let output = program::command(env!("CARGO_BIN_EXE_pipeline"))
         .args(["run", "--until", "prune", "--recipe", "recipe.toml", "--base"])
         .arg(tiny::folder())
         .current_dir(repository)
