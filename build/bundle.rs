@@ -11,7 +11,7 @@ use tomato_assistant::bundle::{
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
     recipe,
-    sources::{CLIMATE, ENTRIES, Sources, SourcesError},
+    sources::{CLIMATE, KNOWLEDGE as KNOWLEDGE_FILES, Sources, SourcesError},
 };
 
 /// This stage.
@@ -65,7 +65,8 @@ impl Parts<'_> {
 
 /// What this stage's folder is made from.
 pub fn origin(table: &recipe::Bundle, provenance: &Provenance, parts: Parts, sources: &Sources) -> Origin {
-    let mut inputs = sources.inputs(&[ENTRIES, CLIMATE, NOTICE]);
+    let mut inputs = sources.inputs(&KNOWLEDGE_FILES);
+    inputs.extend(sources.inputs(&[CLIMATE, NOTICE]));
     inputs.extend(parts.files().map(|(artifact, name)| (name.into(), artifact.record.files[name].sha256.clone())));
     Origin::new(&STAGE, &(table, provenance), inputs)
 }

@@ -18,11 +18,11 @@ use tomato_assistant::{
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
     projection, recipe,
-    sources::{ENTRIES, Sources, SourcesError},
+    sources::{KNOWLEDGE, Sources, SourcesError},
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 2 };
+pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 3 };
 
 /// The vectors as the encoder gives them, for measuring what the projection is worth.
 pub const RAW: &str = "raw.safetensors";
@@ -50,7 +50,7 @@ pub enum EmbedError {
 /// What this stage's folder is made from.
 pub fn origin(table: &recipe::Embed, encoder: &Artifact, sources: &Sources) -> Origin {
     let mut inputs = encoder.inputs();
-    inputs.extend(sources.inputs(&[ENTRIES]));
+    inputs.extend(sources.inputs(&KNOWLEDGE));
     Origin::new(&STAGE, table, inputs)
 }
 

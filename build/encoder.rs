@@ -20,7 +20,7 @@ use super::{
     encoder_base::{Config, EncoderBase, EncoderBaseError, POSITIONS, WORDS},
     import::ImportError,
     recipe,
-    sources::{ENTRIES, Sources, SourcesError},
+    sources::{KNOWLEDGE, Sources, SourcesError},
     wordpiece::{self, Cut, CutError},
 };
 
@@ -117,7 +117,7 @@ pub struct Made {
 /// What this stage's folder is made from.
 pub fn origin(table: &recipe::Encoder, base: &EncoderBase, sources: &Sources) -> Origin {
     let mut inputs = base.inputs.clone();
-    inputs.extend(sources.inputs(&[ENTRIES]));
+    inputs.extend(sources.inputs(&KNOWLEDGE));
     Origin::new(&STAGE, table, inputs)
 }
 
@@ -160,7 +160,7 @@ fn texts(sources: &Sources) -> Result<Vec<String>, SourcesError> {
     texts.extend(GrowthStage::ALL.iter().map(|stage| stage.name().into()));
     for entry in sources.knowledge()?.entries() {
         texts.extend([&entry.instruction, &entry.input, &entry.output].map(String::clone));
-        texts.extend(entry.paraphrases.iter().chain(&entry.keywords).cloned());
+        texts.extend(entry.paraphrases.iter().chain(&entry.questions).chain(&entry.keywords).cloned());
     }
     Ok(texts)
 }

@@ -24,10 +24,11 @@ pub fn texts_of(entries: &[Entry]) -> Vec<Vec<usize>> {
 /// is measured on these.
 pub fn texts_without(entries: &[Entry], fold: usize, folds: usize) -> Vec<Vec<usize>> {
     let mut all = texts_of(entries);
-    for places in &mut all {
-        // First the question, then its paraphrases, last question and answer.
-        let (first, last) = (places[0], places[places.len() - 1]);
-        places.retain(|&place| place == first || place == last || (place - first - 1) % folds != fold);
+    for (entry, places) in entries.iter().zip(&mut all) {
+        // The entry's own question comes first.
+        let first = places[0] + 1;
+        let paraphrases = first..first + entry.paraphrases.len();
+        places.retain(|place| !paraphrases.contains(place) || (place - first) % folds != fold);
     }
     all
 }

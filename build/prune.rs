@@ -1,8 +1,8 @@
 //! Stage `prune`: a checkpoint -> a smaller checkpoint of the same form, by the groups that the recipe asks for.
 //!
-//! The vocabulary group cuts rows from the token table, which is the output head too. What no group touches is copied
-//! number by number; memory holds one piece of a tensor. The groups for layers and neurons come after it and hold the
-//! whole model. Does NOT know where the checkpoint is from, nor what comes after.
+//! The vocabulary group cuts rows from the token table, which is the output head too; a depth leaves the last layers out. What
+//! no group touches is copied number by number; memory holds one piece of a tensor. The groups that weigh layers and neurons
+//! come after these and hold the whole model. Does NOT know where the checkpoint is from, nor what comes after.
 
 pub mod continuation;
 pub mod gate;
@@ -49,7 +49,7 @@ pub const RECORD: &str = "prune.json";
 /// A picture of it.
 pub const PICTURE: &str = "analysis.svg";
 
-/// Folder of the checkpoint whose vocabulary is cut, while layers and neurons are taken from it.
+/// Folder of the checkpoint whose vocabulary and depth are cut, while layers and neurons are taken from it.
 const WHOLE: &str = "whole";
 
 /// Why there is no pruned checkpoint.
@@ -131,7 +131,7 @@ pub fn run(
     let before = Config::read(&checkpoint.join(CONFIG))?;
     table.check_fit(&before)?;
     let base = Source { folder: checkpoint, config: &before };
-    let (mut config, mut same_tokens, mut cut) = (before.clone(), None, None);
+    let (mut config, mut same_tokens, mut cut) = (plan::shallow(&before, table.depth)?, None, None);
     if let Some(rows) = table.vocabulary {
         let path = checkpoint.join(TOKENIZER);
         let tokenizer = fs::read(&path).map_err(at(&path))?;
@@ -152,9 +152,9 @@ pub fn run(
 
     // Layers and neurons are taken from a model whose vocabulary is cut: what is measured is what will be used.
     let folder = out.join(WHOLE);
-    let whole = match &cut {
-        None => checkpoint,
-        Some(_) => {
+    let whole = match config == before {
+        true => checkpoint,
+        false => {
             fs::create_dir_all(&folder).map_err(at(&folder))?;
             base.write(&config, &change, &folder, watch.bytes)?;
             &folder
@@ -163,7 +163,7 @@ pub fn run(
     let smaller = narrowed(table, whole, sources, watch)?;
     let narrow = smaller.config(&config)?;
     Source { folder: whole, config: &config }.write(&narrow, &Change::Layers(&smaller), out, watch.bytes)?;
-    if cut.is_some() {
+    if whole != checkpoint {
         fs::remove_dir_all(&folder).map_err(at(&folder))?;
     }
 

@@ -5,7 +5,7 @@
 use super::{
     adapter,
     config_json::Config,
-    prune::plan::{Ffn, Layers, PlanError},
+    prune::plan::{self, Ffn, Layers, PlanError},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -72,14 +72,16 @@ pub struct Tables {
 pub struct Prune {
     /// Pieces of text that are kept, the first of data/model/vocabulary.txt; left out, all.
     pub vocabulary: Option<usize>,
-    /// Whole layers that go; left out, none.
+    /// Layers that are kept, the first ones; left out, all.
+    pub depth: Option<usize>,
+    /// Whole layers that go besides; left out, none.
     pub layers: Option<Layers>,
     /// Neurons that go; left out, none.
     pub ffn: Option<Ffn>,
 }
 
 impl Prune {
-    /// Whether more than the vocabulary is cut, for which the whole model must be in memory.
+    /// Whether layers or neurons are weighed, for which the whole model must be in memory.
     pub fn narrows(&self) -> bool {
         self.layers.is_some() || self.ffn.is_some()
     }
@@ -96,6 +98,7 @@ impl Prune {
     /// # Errors
     /// [`PlanError`].
     pub fn check_fit(&self, config: &Config) -> Result<(), PlanError> {
+        let config = &plan::shallow(config, self.depth)?;
         self.layers.as_ref().map_or(Ok(()), |layers| layers.check_fit(config))?;
         let removed = self.layers.as_ref().map_or(0, |layers| layers.remove);
         self.ffn.as_ref().map_or(Ok(()), |ffn| ffn.check_fit(config, removed))

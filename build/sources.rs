@@ -16,7 +16,7 @@ use tomato_assistant::{
 
 use super::{
     artifact::{ArtifactError, at},
-    questions,
+    questions::{self, Narrow, QuestionsError},
 };
 
 /// The curated entries.
@@ -37,6 +37,9 @@ pub const HELD_OUT_ENGLISH: &str = "data/text/held-out-english.txt";
 pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
 /// Its description.
 pub const ADAPTER_CONFIG: &str = "data/model/adapter_config.json";
+
+/// What [`Sources::knowledge`] is made from.
+pub const KNOWLEDGE: [&str; 3] = [ENTRIES, questions::NARROW, questions::BROAD];
 
 const FILES: [&str; 9] = [
     ENTRIES,
@@ -66,6 +69,19 @@ pub enum SourcesError {
         path: PathBuf,
         /// What is wrong, with the entry's id.
         cause: KnowledgeError,
+    },
+    /// A question set cannot be used.
+    #[error(transparent)]
+    Questions(#[from] QuestionsError),
+    /// A question of nothing.
+    #[error("{file}: {question:?} is about the entry {entry:?}, which is not there; correct its name in the file")]
+    NoEntry {
+        /// The question set.
+        file: &'static str,
+        /// The question.
+        question: String,
+        /// What it names.
+        entry: String,
     },
     /// A file cannot be read.
     #[error(transparent)]
@@ -121,12 +137,21 @@ impl Sources {
         Ok(fs::read_to_string(&path).map_err(at(&path))?)
     }
 
-    /// The entries, checked by the appliance's own rules and in its order.
+    /// The entries, checked by the appliance's own rules and in its order, with the questions that were written about them.
     ///
     /// # Errors
-    /// [`SourcesError::Knowledge`], or why the file cannot be read.
+    /// [`SourcesError`].
     pub fn knowledge(&self) -> Result<Knowledge, SourcesError> {
         let path = self.root.join(ENTRIES);
-        Knowledge::parse(&self.read(ENTRIES)?).map_err(|cause| SourcesError::Knowledge { path, cause })
+        let mut knowledge =
+            Knowledge::parse(&self.read(ENTRIES)?).map_err(|cause| SourcesError::Knowledge { path, cause })?;
+        for file in [questions::NARROW, questions::BROAD] {
+            for Narrow { entry, question, .. } in questions::load(&self.root.join(file))? {
+                if !knowledge.add_question(&entry, &question) {
+                    return Err(SourcesError::NoEntry { file, question, entry });
+                }
+            }
+        }
+        Ok(knowledge)
     }
 }

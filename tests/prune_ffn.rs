@@ -161,6 +161,21 @@ fn when_the_first_step_is_undone_the_model_stays_whole() {
 }
 
 #[test]
+fn a_depth_leaves_the_last_layers_out_and_the_rest_as_it_was() {
+    let (out, made) = pruned("[prune]\ndepth = 1");
+    assert_eq!((made.config.num_hidden_layers, made.config.layer_types.len()), (1, 1));
+    assert!(made.record.is_none());
+    assert_works(out.path(), &repository().1);
+    let (old, new) = (tensors(&tiny::folder()), tensors(out.path()));
+    let stay = |name: &&String| !name.starts_with("model.layers.1.");
+    assert_eq!(new.len(), old.keys().filter(stay).count());
+    assert!(new.iter().all(|(name, tensor)| tiny::distance(tensor, &old[name]) == 0.0));
+    // Neurons go from what is left.
+    let (_, both) = pruned(&format!("[prune]\ndepth = 1\n[prune.ffn]\nkeep = 0.67\nprotect = {{ ends = 0 }}\n{OPEN}"));
+    assert_eq!((both.config.num_hidden_layers, both.config.intermediate_size), (1, Widths::All(64)));
+}
+
+#[test]
 fn a_recipe_without_layers_and_neurons_needs_no_model() {
     let (out, made) = prune_from(&tiny::folder(), &repository().1, &Prune::default()).unwrap();
     assert_eq!(files(out.path()), ["config.json", "model.safetensors", "tokenizer.json"]);

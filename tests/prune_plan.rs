@@ -68,6 +68,9 @@ fn a_base_that_does_not_fit_is_refused_before_any_work() {
     let uneven = Config { intermediate_size: Widths::All(100), ..tiny.clone() };
     let narrowed = Config { intermediate_size: Widths::Each(vec![96, 64]), ..tiny.clone() };
     for (message, expected) in [
+        (refused("[prune]\ndepth = 3", &tiny), "[prune] depth is 3, and the base has 2 layers; name 1 to 2"),
+        (refused("[prune]\ndepth = 0", &tiny), "depth is 0"),
+        (refused("[prune]\ndepth = 1\n[prune.layers]\nremove = 1", &tiny), "the base has 1 layers"),
         (refused("[prune.layers]\nremove = 2", &tiny), "remove is 2, and the base has 2 layers"),
         (refused("[prune.ffn]\nkeep = 0.8", &tiny), "protect leaves none of 2 layers to narrow (5 are protected)"),
         (refused("[prune.ffn]\nkeep = 0.8\nprotect = { ends = 1 }", &tiny), "none of 2 layers"),

@@ -1,4 +1,4 @@
-//! `[prune.layers]` and `[prune.ffn]` of the recipe: what is taken away besides pieces of text, and what that may cost.
+//! `[prune]` of the recipe, its depth, layers and neurons: what is taken away besides pieces of text, and what that may cost.
 //!
 //! Turns TOML into checked tables, and says what a recipe asks for that cannot be: by itself, and of a base. Does NOT
 //! prune.
@@ -23,6 +23,26 @@ const SCHEDULE: [f64; 4] = [0.90, 0.85, 0.80, 0.75];
 pub struct PlanError {
     table: &'static str,
     fault: String,
+}
+
+/// The shape of the first `depth` layers of a base; None for all of them.
+///
+/// # Errors
+/// [`PlanError`]: the base has not so many.
+pub fn shallow(base: &Config, depth: Option<usize>) -> Result<Config, PlanError> {
+    let mut config = base.clone();
+    let Some(depth) = depth else { return Ok(config) };
+    let layers = config.num_hidden_layers as usize;
+    if !(1..=layers).contains(&depth) {
+        let fault = format!("depth is {depth}, and the base has {layers} layers; name 1 to {layers}, or leave it out");
+        return Err(PlanError { table: "prune", fault });
+    }
+    config.num_hidden_layers = depth as u32;
+    config.layer_types.truncate(depth);
+    if let Widths::Each(widths) = &mut config.intermediate_size {
+        widths.truncate(depth);
+    }
+    Ok(config)
 }
 
 /// Whole layers that are taken out: those without which the model foretells best.

@@ -94,6 +94,9 @@ pub struct Entry {
     pub output: String,
     /// The same question in other words, at least three.
     pub paraphrases: Vec<String>,
+    /// Questions that it answers whole or in part, besides. The pipeline adds them, from the sets that the model learns from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<String>,
     /// Words a grower may type that stand in none of the above.
     pub keywords: Vec<String>,
     /// Assessed readings that make this entry relevant, such as `ec_high`.
@@ -175,5 +178,16 @@ impl Knowledge {
     /// All entries, in order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Adds a question that the entry `id` answers, unless it is one of its own; false when there is no such entry.
+    pub fn add_question(&mut self, id: &str, question: &str) -> bool {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else { return false };
+        let known = std::iter::once(&entry.instruction).chain(&entry.paraphrases).chain(&entry.questions);
+        let plain = |text: &str| text.trim().to_lowercase();
+        if !known.into_iter().any(|one| plain(one) == plain(question)) {
+            entry.questions.push(question.into());
+        }
+        true
     }
 }

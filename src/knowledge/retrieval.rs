@@ -7,7 +7,7 @@ use super::{
     Category, Entry,
     bm25::Bm25,
     terms,
-    vectors::{Vectors, texts},
+    vectors::{Vectors, asked, texts},
 };
 
 /// What an entry of the asked category gains; a question is rarely asked from the wrong list.
@@ -23,13 +23,13 @@ const INSTRUCTION_WEIGHT: f32 = 2.0;
 
 /// [`Found::topic`] below this: not about tomato growing. This and the weights below are those of a logistic regression on
 /// the development questions, rounded, and the threshold is such that at most 2 % of the real ones are refused.
-const ON_TOPIC: f32 = 1.86;
+const ON_TOPIC: f32 = 2.37;
 
 /// Weight of the largest cosine with any way of asking; the largest share of words in common counts 1.
-const MEANING_WEIGHT: f32 = 1.5;
+const MEANING_WEIGHT: f32 = 2.0;
 
 /// A long question covers less of itself with one entry; each doubling of its words counts this times ln 2.
-const LENGTH_WEIGHT: f32 = 0.4;
+const LENGTH_WEIGHT: f32 = 0.5;
 
 /// Weight of words that stand nowhere in the data: a cat, a swimming pool.
 const UNKNOWN_WEIGHT: f32 = 0.3;
@@ -82,9 +82,9 @@ pub struct Parts {
     pub words: f32,
     /// BM25 of fragments of words.
     pub fragments: f32,
-    /// Largest cosine with the entry's question or a paraphrase.
+    /// Largest cosine with the entry's question, a paraphrase or a question about a detail.
     pub asked: f32,
-    /// Cosine with question and answer.
+    /// Mean of the cosine with question and answer, and of the largest with question and one sentence.
     pub answered: f32,
 }
 
@@ -108,6 +108,8 @@ struct Indexed {
     signals: Vec<String>,
     /// Number of its vectors, which stand one after the other in the order of the entries.
     texts: usize,
+    /// How many of them are questions; they come first.
+    asked: usize,
 }
 
 impl Index {
@@ -120,6 +122,7 @@ impl Index {
             category: entry.category,
             signals: entry.signals.clone(),
             texts: texts(entry).len(),
+            asked: asked(entry),
         };
         Self {
             words: Bm25::new(words),
@@ -168,9 +171,11 @@ impl Index {
             for (entry, parts) in self.entries.iter().zip(&mut parts) {
                 let (own, others) = rest.split_at(entry.texts);
                 rest = others;
-                if let Some((answered, asked)) = own.split_last() {
-                    parts.asked = asked.iter().copied().fold(f32::MIN, f32::max);
-                    parts.answered = *answered;
+                let (asked, passages) = own.split_at(entry.asked);
+                let largest = |cosines: &[f32]| cosines.iter().copied().fold(f32::MIN, f32::max);
+                parts.asked = largest(asked);
+                if let Some((whole, sentences)) = passages.split_last() {
+                    parts.answered = (largest(sentences) + whole) / 2.0;
                 }
             }
         }
@@ -185,6 +190,8 @@ fn fields(entry: &Entry) -> Vec<(f32, &str)> {
         (1.0, entry.input.as_str()),
         (1.0, entry.output.as_str()),
     ];
-    fields.extend(entry.paraphrases.iter().chain(&entry.keywords).map(|text| (1.0, text.as_str())));
+    fields.extend(
+        entry.paraphrases.iter().chain(&entry.questions).chain(&entry.keywords).map(|text| (1.0, text.as_str())),
+    );
     fields
 }

@@ -4,7 +4,7 @@
 //! Eight bits a value and one scale a vector: a quarter of the memory, and cosines move by less than 0.01. Does NOT know
 //! the encoder; a vector is a list of numbers of length 1.
 
-use super::{Entry, projection::Projection};
+use super::{Entry, projection::Projection, sentences::sentences};
 use safetensors::{
     Dtype, SafeTensorError, SafeTensors,
     tensor::{TensorView, serialize},
@@ -32,12 +32,19 @@ pub enum VectorsError {
     NotFinite(&'static str),
 }
 
-/// What is embedded of an entry: its question, the other ways of asking it, and the question with its answer (last).
+/// What is embedded of an entry: first [`asked`] texts, the ways of asking it; then its question with each sentence of the
+/// answer, at last with all of it.
 pub fn texts(entry: &Entry) -> Vec<String> {
     let mut texts = vec![entry.instruction.clone()];
-    texts.extend(entry.paraphrases.iter().cloned());
-    texts.push(format!("{} {}", entry.instruction, entry.output));
+    texts.extend(entry.paraphrases.iter().chain(&entry.questions).cloned());
+    let passages = sentences(&entry.output).chain([entry.output.as_str()]);
+    texts.extend(passages.map(|passage| format!("{} {passage}", entry.instruction)));
     texts
+}
+
+/// How many of an entry's [`texts`] are questions: its own, the paraphrases, those about its details.
+pub fn asked(entry: &Entry) -> usize {
+    1 + entry.paraphrases.len() + entry.questions.len()
 }
 
 /// Vectors of equal width, quantized.
