@@ -3,7 +3,10 @@
 //! Serde reads the file into [`Raw`], where each value still knows its place; one pass turns that into a [`Config`] or
 //! into an error with line, key and what is allowed. Paths are relative to the file. Does NOT open anything it names.
 
-use crate::{climate::Stage, text::Lang};
+use crate::{
+    climate::{DayHours, Stage, minute_of_day},
+    text::Lang,
+};
 use serde::Deserialize;
 use std::{
     num::NonZeroUsize,
@@ -22,6 +25,8 @@ pub struct Config {
     pub lang: Lang,
     /// Growth stage of the crop.
     pub stage: Stage,
+    /// When it is day by the clock, for where the light is not measured; none means that the clock is not asked.
+    pub day: Option<DayHours>,
     /// Time between two readings of a probe.
     pub poll: Duration,
     /// Age from which a reading is no longer shown as live; more than `poll`.
@@ -101,6 +106,8 @@ pub enum Allowed {
     FromTo(f64, f64),
     /// Addresses of a chip.
     Addresses(u8, u8),
+    /// Two different times of day.
+    Times,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +116,7 @@ struct Raw {
     bundle: Option<PathBuf>,
     language: Option<Spanned<String>>,
     growth_stage: Option<Spanned<String>>,
+    day: Option<Spanned<[String; 2]>>,
     poll_seconds: Option<Spanned<i64>>,
     stale_after_seconds: Option<Spanned<i64>>,
     threads: Option<Spanned<i64>>,
@@ -144,6 +152,7 @@ impl Default for Config {
             bundle: None,
             lang: Lang::default(),
             stage: Stage::default(),
+            day: None,
             poll: Duration::from_secs(10),
             stale_after: Duration::from_secs(120),
             threads: None,
@@ -219,6 +228,11 @@ impl Config {
                 not_allowed("growth_stage", given.span(), given.get_ref(), Allowed::OneOf(allowed))
             })?,
         };
+        let hours = |given: Spanned<[String; 2]>| {
+            let [begin, end] = given.get_ref();
+            let hours = minute_of_day(begin).zip(minute_of_day(end)).and_then(|(begin, end)| DayHours::new(begin, end));
+            hours.ok_or_else(|| not_allowed("day", given.span(), &format!("{:?}", given.get_ref()), Allowed::Times))
+        };
         let (log_file, kilobytes) = match raw.log {
             None => (None, None),
             Some(log) => (log.file, whole("max_kilobytes", &log.max_kilobytes, 16, 1024 * 1024)?),
@@ -228,6 +242,7 @@ impl Config {
             bundle: raw.bundle.map(|bundle| folder.join(bundle)),
             lang,
             stage,
+            day: raw.day.map(hours).transpose()?,
             poll,
             stale_after: stale_after.unwrap_or_else(|| usual.stale_after.max(poll * 2)),
             threads: threads.and_then(|threads| NonZeroUsize::new(threads as usize)),

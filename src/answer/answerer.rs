@@ -86,18 +86,19 @@ impl Answerer {
         let text = clean(&question.text)?;
         let assessment = assess(&question.snapshot, &self.library.targets, self.stage, Period::of(&question.snapshot));
         let asked = asked_about(&assessment, question.lang.measures_named(&text));
-        let readings_note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
+        let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let vector = self.library.encoder.encode(&text)?;
         let signals = assessment.signals();
         let query = Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
         let found = self.library.index.search(&query);
+        let readings_note = readings::explained(&note, &assessment, question.lang);
         let mut answer = Answer { readings_note, ..Answer::default() };
         if !found.on_topic || found.hits.is_empty() {
             return Ok(self.decline(answer, question, start, on_text));
         }
 
         let hits = &found.hits[..REFERENCES.min(found.hits.len())];
-        let (ids, ends, hits) = self.prompt(hits, &answer.readings_note, &text)?;
+        let (ids, ends, hits) = self.prompt(hits, &note, &text)?;
         answer.dropped_references = REFERENCES.min(found.hits.len()) - hits.len();
         let before = start.elapsed();
         let scores = self.engine.judge(&ids, &ends, &mut || {

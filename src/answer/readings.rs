@@ -8,6 +8,12 @@ use crate::{
 };
 use std::time::SystemTime;
 
+/// The note for people: below it stands for which stage and time of day it judges. The model is not told.
+pub fn explained(note: &str, assessment: &Assessment, lang: Lang) -> String {
+    let basis = lang.say(&Msg::JudgedFor(assessment.stage, assessment.period));
+    if note.is_empty() { String::new() } else { [note, &basis].join(" ") }
+}
+
 /// What is out of range or at fault, most serious first, then what was `asked` about and is fine or not measured.
 /// Empty when there is nothing of either. `now` gives the age of lost readings.
 pub fn climate_note(assessment: &Assessment, asked: &[Measure], now: SystemTime, lang: Lang) -> String {

@@ -4,7 +4,7 @@
 //! into [`NoData::Implausible`], [`Snapshot::expire`] turns what is too old into [`NoData::Stale`]. Does NOT know any
 //! clock: the time is handed in.
 
-use super::Quantity;
+use super::{Period, Quantity};
 use std::time::{Duration, SystemTime};
 
 /// One number from one probe.
@@ -34,11 +34,16 @@ pub enum NoData {
 pub struct Snapshot {
     readings: [Result<Reading, NoData>; Quantity::ALL.len()],
     last_good: [Option<SystemTime>; Quantity::ALL.len()],
+    by_clock: Period,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { readings: std::array::from_fn(|_| Err(NoData::NotConfigured)), last_good: [None; Quantity::ALL.len()] }
+        Self {
+            readings: std::array::from_fn(|_| Err(NoData::NotConfigured)),
+            last_good: [None; Quantity::ALL.len()],
+            by_clock: Period::Unknown,
+        }
     }
 }
 
@@ -63,6 +68,16 @@ impl Snapshot {
             self.last_good[quantity as usize] = Some(good.at);
         }
         self.readings[quantity as usize] = reading;
+    }
+
+    /// Tells what time of day it is by the clock.
+    pub fn set_by_clock(&mut self, period: Period) {
+        self.by_clock = period;
+    }
+
+    /// The time of day by the clock; unknown where no clock was asked.
+    pub fn by_clock(&self) -> Period {
+        self.by_clock
     }
 
     /// When there was last a good number, also after it was lost.

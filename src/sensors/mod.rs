@@ -3,11 +3,13 @@
 //! Does NOT judge readings and never touches the screen; what went wrong goes to the log and into the snapshot.
 
 mod bus;
+mod clock;
 mod poller;
 mod replay;
 mod sht4x;
 
 pub use bus::{Bus, BusError};
+pub use clock::period_now;
 pub use poller::{Poller, THREAD_NAME, poll};
 pub use replay::{Replay, ReplayError};
 pub use sht4x::{Sht4xProbe, Sleep};

@@ -8,7 +8,7 @@ mod en;
 use std::time::Duration;
 
 use crate::{
-    climate::{Level, Measure, NoData, Quantity, Range},
+    climate::{Level, Measure, NoData, Period, Quantity, Range, Stage},
     knowledge::Source,
     stats::Stats,
 };
@@ -78,6 +78,8 @@ pub enum Msg<'a> {
     // The greenhouse.
     /// A judged reading or a fault, as a sentence; with the age of the number or of the last good one.
     Assessed(&'a crate::climate::Assessed, Option<Duration>),
+    /// Whose targets and those of what time of day readings are judged by, as a sentence.
+    JudgedFor(Stage, Period),
     /// Nothing measures it, as a sentence.
     NoProbe(crate::climate::Measure),
     /// A `--reading` is refused.

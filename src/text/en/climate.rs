@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::{
-    climate::{Assessed, Level, Measure, NoData, Quantity, ReadingError},
+    climate::{Assessed, Level, Measure, NoData, Period, Quantity, ReadingError, Stage},
     config::{Allowed, ConfigError, Problem},
     sensors::ReplayError,
     text::Msg,
@@ -42,6 +42,23 @@ pub fn assessed(item: &Assessed, age: Option<Duration>) -> String {
             format!("{name} {value}: {how} {:.digits$}–{:.digits$}.", range.ideal_low, range.ideal_high)
         }
     }
+}
+
+/// Short, for it stands below every explanation.
+pub fn judged_for(stage: Stage, period: Period) -> String {
+    let stage = match stage {
+        Stage::Seedling => "seedlings",
+        Stage::Vegetative => "vegetative growth",
+        Stage::Flowering => "flowering",
+        Stage::Fruiting => "fruiting",
+        Stage::Ripening => "ripening",
+    };
+    let period = match period {
+        Period::Day => "by day",
+        Period::Night => "by night",
+        Period::Unknown => "day or night (time of day unknown)",
+    };
+    format!("Judged for {stage}, {period}.")
 }
 
 /// Nothing in the config measures it.
@@ -85,6 +102,9 @@ pub fn config_error(error: &ConfigError) -> String {
             let allowed = match allowed {
                 Allowed::OneOf(words) => words.join(", "),
                 Allowed::FromTo(min, max) => format!("{min} to {max}"),
+                Allowed::Times => {
+                    "two different times, when day begins and ends, such as [\"06:00\", \"20:00\"]".into()
+                }
                 Allowed::Addresses(min, max) => format!("{min:#04x} to {max:#04x}"),
             };
             format!("{place}: {key} = {given} is not allowed. Allowed: {allowed}.")
