@@ -39,6 +39,7 @@ mod judge;
 mod kernels;
 mod model;
 mod pipeline;
+mod period;
 mod program;
 mod projection;
 mod prompt;
