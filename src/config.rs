@@ -29,7 +29,7 @@ pub struct Config {
     pub day: Option<DayHours>,
     /// Time between two readings of a probe.
     pub poll: Duration,
-    /// Age from which a reading is no longer shown as live; more than `poll`.
+    /// Age from which a reading is no longer shown as live; at least twice `poll`.
     pub stale_after: Duration,
     /// Threads of the model; none means all cores.
     pub threads: Option<NonZeroUsize>,

@@ -100,10 +100,10 @@ fn a_lethal_leak_is_a_reading() {
 fn readings_expire_and_keep_the_time_of_the_last_good_one() {
     let max_age = Duration::from_secs(60);
     let mut taken = snapshot(&[(Quantity::Ec, 3.0)]);
-    taken.expire(noon() + max_age, max_age);
+    taken.settle(noon() + max_age, max_age);
     assert_eq!(taken.value(Quantity::Ec), Some(3.0));
     let later = noon() + Duration::from_secs(61);
-    taken.expire(later, max_age);
+    taken.settle(later, max_age);
     assert_eq!(taken.get(Quantity::Ec), &Err(NoData::Stale));
     assert_eq!(taken.get(Quantity::Ph), &Err(NoData::NotConfigured));
     assert_eq!(taken.age(Quantity::Ec, later), Some(Duration::from_secs(61)));
@@ -112,8 +112,27 @@ fn readings_expire_and_keep_the_time_of_the_last_good_one() {
 #[test]
 fn a_clock_set_back_does_not_keep_a_reading_alive() {
     let mut taken = snapshot(&[(Quantity::Ec, 3.0)]);
-    taken.expire(noon() - Duration::from_secs(3600), Duration::from_secs(60));
+    taken.settle(noon() - Duration::from_secs(3600), Duration::from_secs(60));
     assert_eq!(taken.get(Quantity::Ec), &Err(NoData::Stale));
+}
+
+/// The last good one stands in with its own time; when it is too old, the reason of the fault is told.
+#[test]
+fn a_missed_reading_is_bridged_until_the_last_good_one_is_old() {
+    let max_age = Duration::from_secs(60);
+    let lost = Err(NoData::NotAnswering("NACK".into()));
+    let mut missed = snapshot(&[(Quantity::Ec, 3.0)]);
+    missed.set(Quantity::Ec, lost.clone());
+    missed.set(Quantity::Ph, lost.clone());
+    let settled = |now| {
+        let mut taken = missed.clone();
+        taken.settle(now, max_age);
+        assert_eq!(taken.get(Quantity::Ph), &lost, "there was never a good one");
+        taken.get(Quantity::Ec).clone()
+    };
+    assert_eq!(settled(noon() + max_age), Ok(Reading { value: 3.0, at: noon() }));
+    assert_eq!(settled(noon() + max_age + Duration::from_secs(1)), lost);
+    assert_eq!(settled(noon() - Duration::from_secs(3600)), lost, "the clock was set back");
 }
 
 #[test]
