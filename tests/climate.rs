@@ -221,6 +221,27 @@ fn levels_change_at_the_bounds_and_a_bound_is_on_the_good_side() {
 }
 
 #[test]
+fn a_number_is_judged_as_it_is_shown() {
+    let targets = Targets::parse(TARGETS).unwrap();
+    let level = |quantity: Quantity, value| {
+        let judged = assess(&snapshot(&[(quantity, value)]), &targets, Stage::Fruiting, Period::Day);
+        judged.get(quantity.into()).unwrap().level
+    };
+    assert_eq!([3.53, 3.56].map(|ec| level(Quantity::Ec, ec)), [Level::Ok, Level::High]);
+    assert_eq!([80.3, 80.6].map(|rh| level(Quantity::RelativeHumidity, rh)), [Level::Ok, Level::High]);
+    // Words round this half down, `f32::round` would round it up.
+    assert_eq!(level(Quantity::RelativeHumidity, 80.5), Level::Ok);
+    // So every bound must be a number that can be shown.
+    for (measure, stage) in Measure::all().flat_map(|measure| Stage::ALL.map(|stage| (measure, stage))) {
+        for range in [Period::Day, Period::Night].into_iter().filter_map(|at| targets.range(measure, stage, at)) {
+            for bound in [range.low, range.ideal_low, range.ideal_high, range.high] {
+                assert_eq!(measure.rounded(bound), bound, "{}", measure.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn signals_name_what_is_out_of_range_most_serious_first() {
     let fruiting = |readings: &[(Quantity, f32)], period| signals(readings, Stage::Fruiting, period);
     assert_eq!(fruiting(&[(Quantity::Ec, 3.0), (Quantity::Ph, 6.0)], Period::Day), Vec::<String>::new());

@@ -51,7 +51,7 @@ pub struct Assessment {
     pub dew_point: Option<f32>,
 }
 
-/// Judges `snapshot` by the ranges of `stage` and `period`. Vapour pressure deficit and dew point are derived when air
+/// Judges `snapshot`, each number as it is shown, by the ranges of `stage` and `period`. Vapour pressure deficit and dew point are derived when air
 /// temperature and humidity are both known.
 pub fn assess(snapshot: &Snapshot, targets: &Targets, stage: Stage, period: Period) -> Assessment {
     let air = air(snapshot);
@@ -73,7 +73,7 @@ pub fn assess(snapshot: &Snapshot, targets: &Targets, stage: Stage, period: Peri
             let mut level = match (&value, range) {
                 (Err(_), _) => Level::Fault,
                 (Ok(_), None) => Level::Ok,
-                (Ok(value), Some(range)) => range.level(*value),
+                (Ok(value), Some(range)) => range.level(measure.rounded(*value)),
             };
             if measure == Measure::Read(Quantity::LightPpfd) && matches!(level, Level::VeryLow | Level::Low) {
                 // Low light of a moment may be a cloud or the low sun; a dark day is another matter. Where the day's sum is
