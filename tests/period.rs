@@ -5,6 +5,7 @@ use tomato_assistant::{
     answer::readings::explained,
     climate::{DayHours, NoData, Period, Quantity, Range, Reading, Snapshot, Stage, Targets, assess, minute_of_day},
     text::Lang,
+    tui::widgets::readings::full,
 };
 
 const AIR: Quantity = Quantity::AirTemperature;
@@ -76,4 +77,14 @@ fn a_note_says_what_it_is_judged_for() {
     assert!(unknown.ends_with("Judged for seedlings, day or night (time of day unknown)."), "{unknown}");
     let nothing = assess(&Snapshot::default(), &Targets::parse(TARGETS).unwrap(), Stage::Seedling, Period::Day);
     assert_eq!(explained("", &nothing, Lang::En), "");
+}
+
+#[test]
+fn what_is_not_asked_for_at_night_is_not_called_good() {
+    let night = snapshot(&[(Quantity::LightPpfd, 0.0), (AIR, 17.0)]);
+    let judged = assess(&night, &Targets::parse(TARGETS).unwrap(), Stage::Fruiting, Period::of(&night));
+    let rows = full(&judged, noon(), Lang::En);
+    let value = |name| rows.iter().find(|row| row.name == name).unwrap().value.as_str();
+    assert_eq!(value("light"), "0 µmol/m²/s  no target just now");
+    assert_eq!(value("air temperature"), "17.0 °C  good");
 }

@@ -89,6 +89,7 @@ pub fn say(msg: &Msg) -> String {
             Level::VeryHigh => "FAR TOO HIGH",
         }
         .into(),
+        Msg::NoTarget => "no target just now".into(),
         Msg::ShortLevel(level) => match level {
             Level::Fault | Level::Ok => "",
             Level::VeryLow => "LOW!",

@@ -102,6 +102,8 @@ pub enum Msg<'a> {
     Level(Level),
     /// The same, short; empty when there is nothing to say.
     ShortLevel(Level),
+    /// In place of that where nothing is asked just now.
+    NoTarget,
     /// The ideal range.
     Target(Measure, Range),
     /// How many readings need a look.

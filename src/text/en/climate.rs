@@ -27,7 +27,7 @@ pub fn assessed(item: &Assessed, age: Option<Duration>) -> String {
             format!("Sensor fault, {}: {what} ({last}).", say(&Msg::Measure(item.measure)))
         }
         (Ok(value), None) => {
-            format!("{name} {}: no target just now.", say(&Msg::Value(item.measure, *value)))
+            format!("{name} {}: {}.", say(&Msg::Value(item.measure, *value)), say(&Msg::NoTarget))
         }
         (Ok(value), Some(range)) => {
             let how = match item.level {
