@@ -9,6 +9,7 @@ use crate::{
 };
 use serde::Deserialize;
 use std::{
+    io::ErrorKind,
     num::NonZeroUsize,
     ops::Range,
     path::{Path, PathBuf},
@@ -176,10 +177,16 @@ impl Config {
     /// # Errors
     /// As [`load`](Self::load). A `path` that was named must exist.
     pub fn find(path: Option<&Path>) -> Result<Self, ConfigError> {
-        match (path, Self::default_path()) {
-            (Some(path), _) => Self::load(path),
-            (None, Some(path)) if path.exists() => Self::load(&path),
-            (None, _) => Ok(Self::default()),
+        let Some(usual) = path.map_or_else(Self::default_path, |path| Some(path.into())) else {
+            return Ok(Self::default());
+        };
+        match Self::load(&usual) {
+            Err(ConfigError { problem: Problem::NotReadable(reason), .. })
+                if path.is_none() && reason.kind() == ErrorKind::NotFound =>
+            {
+                Ok(Self::default())
+            }
+            loaded => loaded,
         }
     }
 

@@ -238,6 +238,16 @@ fn wrong_settings_are_wrong_use_with_their_line() {
     home.run(&["--headless", "--ask", QUESTION]).refused(2, &["assistant.toml", "cannot be read"]);
 }
 
+/// Only settings that do not exist mean the defaults. Here their folder is a file; another user's folder is alike.
+#[test]
+fn settings_out_of_reach_are_no_defaults() {
+    let home = tiny();
+    fs::create_dir_all(home.path("home")).unwrap();
+    fs::write(home.path("home/tomato-assistant"), "no folder").unwrap();
+    let output = command(ASSISTANT).envs(home.folders()).args(["--headless", "--ask", QUESTION]).output().unwrap();
+    Said::from(output).refused(2, &["assistant.toml cannot be read", "Check the path and who may read the file."]);
+}
+
 #[test]
 fn without_a_bundle_there_is_advice() {
     let home = Home::new(Path::new("nowhere"));
