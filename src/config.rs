@@ -94,8 +94,6 @@ pub enum Problem {
     Missing(&'static str),
     /// A key that this kind of sensor has no use for.
     Useless(&'static str),
-    /// Two sensors that measure the same.
-    SameTwice,
 }
 
 /// What a key may hold.
@@ -175,7 +173,8 @@ impl Config {
     /// defaults: no sensors.
     ///
     /// # Errors
-    /// As [`load`](Self::load). A `path` that was named must exist.
+    /// As [`load`](Self::load). A `path` that was named must exist, and settings that are there but out of reach (another
+    /// user's, a broken disk) are not silently replaced by the defaults.
     pub fn find(path: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(usual) = path.map_or_else(Self::default_path, |path| Some(path.into())) else {
             return Ok(Self::default());
@@ -255,23 +254,9 @@ impl Config {
             threads: threads.and_then(|threads| NonZeroUsize::new(threads as usize)),
             log_file: log_file.map(|file| folder.join(file)),
             log_bytes: kilobytes.map_or(usual.log_bytes, |kilobytes| kilobytes as u64 * 1024),
-            sensors: sensors(raw.sensor, folder)?,
+            sensors: raw.sensor.into_iter().map(|row| sensor(row, folder)).collect::<Result<_, _>>()?,
         })
     }
-}
-
-/// The sensors; each quantity may be measured by one of them only. Today every kind measures the air, so one sensor is
-/// all that can be; the second is refused at its line.
-fn sensors(raw: Vec<Spanned<RawSensor>>, folder: &Path) -> Result<Vec<Sensor>, Fault> {
-    let mut sensors = Vec::new();
-    for row in raw {
-        let span = row.span();
-        sensors.push(sensor(row, folder)?);
-        if sensors.len() > 1 {
-            return Err((span, Problem::SameTwice));
-        }
-    }
-    Ok(sensors)
 }
 
 fn sensor(row: Spanned<RawSensor>, folder: &Path) -> Result<Sensor, Fault> {

@@ -159,7 +159,7 @@ fn screen(config: &Config, bundle: Bundle, lang: Lang) -> Result<Exit, Exit> {
     let read = |path: PathBuf| std::fs::read_to_string(path).map_err(|error| unusable(&error));
     let knowledge = Knowledge::parse(&read(bundle.knowledge())?).map_err(|error| unusable(&error))?;
     let targets = Targets::parse(&read(bundle.targets())?).map_err(|error| unusable(&error))?;
-    let probes = sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::ReplayError(&error))))?;
+    let probes = sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::SensorError(&error))))?;
     let poller = sensors::Poller::start(probes, config.poll, config.stale_after)
         .map_err(|error| Exit::Failed(error.to_string()))?;
     let (stage, day, settings) = (config.stage, config.day, config.clone());
@@ -209,7 +209,7 @@ fn given_readings(readings: &[String], lang: Lang) -> Result<Vec<(Quantity, f32)
 /// What the configured probes say now, overruled by the `given` readings.
 fn measured(config: &Config, given: Vec<(Quantity, f32)>, lang: Lang) -> Result<Snapshot, Exit> {
     let mut probes =
-        sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::ReplayError(&error))))?;
+        sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::SensorError(&error))))?;
     let snapshot = Mutex::new(Snapshot::default());
     for probe in &mut probes {
         sensors::poll(probe.as_mut(), &snapshot);

@@ -56,6 +56,8 @@ fn every_key_arrives_and_paths_are_relative_to_the_file() {
     assert_eq!((config.log_file, config.log_bytes), (Some("/var/log/tomato.log".into()), 64 * 1024));
 
     assert_eq!(valid("sht4x.toml").sensors, [Sensor::Sht4x { bus: 1, address: sht4x::Address::Address0x45 }]);
+    // What they measure is only known when they are opened.
+    assert_eq!(valid("same-twice.toml").sensors.len(), 2);
     let replay = valid("replay.toml");
     assert_eq!(replay.sensors, [Sensor::Replay { file: folder.join("day.csv"), speed: 2.0, start_hour: 0 }]);
     // A slow poll moves the default for staleness.

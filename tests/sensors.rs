@@ -12,7 +12,8 @@ use std::{
 };
 use tomato_assistant::{
     climate::{NoData, Period, Quantity, Snapshot, vpd},
-    sensors::{Bus, Poller, Probe, Replay, ReplayError, Sht4xProbe, open, poll},
+    config::Sensor,
+    sensors::{Bus, Poller, Probe, Replay, ReplayError, SensorError, Sht4xProbe, open, poll},
     text::{Lang, Msg},
 };
 
@@ -201,11 +202,33 @@ fn a_malformed_replay_file_is_refused_with_its_line() {
     ] {
         std::fs::write(&file, text).unwrap();
         let error = Replay::open(&file, 1.0, 0).err().unwrap();
-        let said = Lang::En.say(&Msg::ReplayError(&error));
+        let said = Lang::En.say(&Msg::SensorError(&SensorError::Replay(error)));
         assert!(said.contains(words) && said.contains("day.csv"), "{text:?}: {said}");
     }
     let absent = Replay::open(&folder.path().join("none.csv"), 1.0, 0).err().unwrap();
     assert!(matches!(absent, ReplayError::NotReadable(..)));
+}
+
+/// A recorded CO2 beside a real SHT4x is fine; a second SHT4x, or a recorded humidity, is not.
+#[test]
+fn two_sensors_may_not_measure_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let sht4x = |address| Sensor::Sht4x { bus: 251, address };
+    let replay = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        Sensor::Replay { file, speed: 1.0, start_hour: 0 }
+    };
+    let first = sht4x(sht4x::Address::Address0x44);
+    let both = open(&[first.clone(), replay("co2.csv", "time,co2\n00:00,800\n")]).unwrap();
+    assert_eq!((both[0].quantities(), both[1].quantities()), (vec![AIR, HUMIDITY], vec![Quantity::Co2]));
+    for (second, words) in [
+        (sht4x(sht4x::Address::Address0x45), ["air temperature", "sht4x at 0x44; sht4x at 0x45"]),
+        (replay("air.csv", "time,co2,relative_humidity\n00:00,800,70\n"), ["humidity", "sht4x at 0x44; replay"]),
+    ] {
+        let said = Lang::En.say(&Msg::SensorError(&open(&[first.clone(), second]).err().unwrap()));
+        assert!(words.iter().all(|words| said.contains(words)), "{said}");
+    }
 }
 
 type Answers = Vec<(Quantity, Result<f32, NoData>)>;

@@ -29,7 +29,7 @@ struct Row {
     values: Vec<Option<f32>>,
 }
 
-/// Why a replay file is refused. The words for growers are `text::Msg::Replay`.
+/// Why a replay file is refused. The words for growers are `text::Msg::SensorError`.
 #[derive(Debug)]
 pub enum ReplayError {
     /// The file cannot be read; the system's reason.

@@ -58,7 +58,7 @@ pub fn say(msg: &Msg) -> String {
         Msg::NoProbe(measure) => climate::no_probe(*measure),
         Msg::ReadingError(error) => climate::reading_error(error),
         Msg::ConfigError(error) => climate::config_error(error),
-        Msg::ReplayError(error) => climate::replay_error(error),
+        Msg::SensorError(error) => climate::sensor_error(error),
 
         Msg::Measure(Measure::Vpd) => "vapour pressure deficit (VPD)".into(),
         Msg::Measure(Measure::Read(quantity)) => say(&Msg::Quantity(*quantity)),

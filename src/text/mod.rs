@@ -86,8 +86,8 @@ pub enum Msg<'a> {
     ReadingError(&'a crate::climate::ReadingError),
     /// The config is refused.
     ConfigError(&'a crate::config::ConfigError),
-    /// A replay file is refused.
-    ReplayError(&'a crate::sensors::ReplayError),
+    /// The sensors of the config cannot be used.
+    SensorError(&'a crate::sensors::SensorError),
 
     // The screen.
     /// Name of what is measured or derived.

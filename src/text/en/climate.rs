@@ -4,7 +4,7 @@ use super::say;
 use crate::{
     climate::{Assessed, Level, Measure, NoData, Period, Quantity, ReadingError, Stage},
     config::{Allowed, ConfigError, Problem},
-    sensors::ReplayError,
+    sensors::{ReplayError, SensorError},
     text::Msg,
 };
 use std::time::Duration;
@@ -111,9 +111,16 @@ pub fn config_error(error: &ConfigError) -> String {
         }
         Problem::Missing(key) => format!("{place}: this sensor needs the key {key}."),
         Problem::Useless(key) => format!("{place}: this kind of sensor has no {key}. Remove the line."),
-        Problem::SameTwice => format!(
-            "{place}: this sensor measures what the one before it measures. Keep one of the two, so that it is clear \
-             which number is shown."
+    }
+}
+
+pub fn sensor_error(error: &SensorError) -> String {
+    match error {
+        SensorError::Replay(error) => replay_error(error),
+        SensorError::Twice { quantity, first, second } => format!(
+            "assistant.toml: two sensors ({first}; {second}) measure the {}. Keep one [[sensor]] of the two, so that it \
+             is clear which number is shown.",
+            say(&Msg::Quantity(*quantity))
         ),
     }
 }
