@@ -29,7 +29,7 @@ fn the_examples_in_the_comments_load_too() {
     let path = folder.path().join("assistant.toml");
     std::fs::write(
         &path,
-        format!("{}\n[[sensor]]{example}", before.replace("# threads", "threads").replace("# day =", "day =")),
+        format!("{}\n[[sensor]]{example}", before.replace("# threads =", "threads =").replace("# day =", "day =")),
     )
     .unwrap();
     let config = Config::load(&path).unwrap();
@@ -60,7 +60,7 @@ fn systemd_accepts_the_service() {
 }
 
 #[test]
-fn the_service_has_no_network_and_may_read_the_sensors() {
+fn the_service_has_no_network_may_read_the_sensors_and_always_comes_back() {
     let text = std::fs::read_to_string(file("assistant.service")).unwrap();
     for line in [
         "PrivateNetwork=yes",
@@ -68,6 +68,9 @@ fn the_service_has_no_network_and_may_read_the_sensors() {
         "SupplementaryGroups=i2c gpio",
         "DeviceAllow=char-i2c rw",
         "Restart=always",
+        // Without this, five starts in ten seconds are systemd's own limit.
+        "StartLimitIntervalSec=0",
+        "Environment=CANDLE_NUM_THREADS=1",
         "NoNewPrivileges=yes",
     ] {
         assert!(text.lines().any(|have| have == line), "{line}");
