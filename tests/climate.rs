@@ -318,8 +318,8 @@ mod words {
         let asked = [Quantity::Ec.into(), Quantity::Co2.into(), Quantity::LightPpfd.into()];
         assert_eq!(
             note(&[(Quantity::Ec, 3.0), (Quantity::LightPpfd, 0.0)], &asked),
-            "EC 3.0 mS/cm: within 2.5–3.5. CO2: not measured, no probe is set up for it. \
-             Light 0 µmol/m²/s: no target just now."
+            "EC 3.0 mS/cm: within 2.5–3.5. Light 0 µmol/m²/s: no target just now.",
+            "CO2 is not measured, so nothing is said of it"
         );
         // Out of range and asked about: told once.
         assert_eq!(note(&[(Quantity::Ec, 6.2)], &asked[..1]).matches("EC").count(), 1);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bundle::Bundle,
-    climate::{Assessment, Measure, Period, Stage, assess},
+    climate::{Period, Stage, assess},
     engine::{CONTEXT, Engine, EngineError},
     knowledge::{
         Entry,
@@ -85,7 +85,7 @@ impl Answerer {
         let start = Instant::now();
         let text = clean(&question.text)?;
         let assessment = assess(&question.snapshot, &self.library.targets, self.stage, Period::of(&question.snapshot));
-        let asked = asked_about(&assessment, question.lang.measures_named(&text));
+        let asked = question.lang.measures_named(&text);
         let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let vector = self.library.encoder.encode(&text)?;
         let signals = assessment.signals();
@@ -222,12 +222,6 @@ impl Answerer {
         }
         Err(EngineError::PromptTooLong { tokens }.into())
     }
-}
-
-/// Of the measures a question names, those that a probe measures: "which temperature kills mould?" is no complaint about
-/// a missing probe.
-fn asked_about(assessment: &Assessment, named: Vec<Measure>) -> Vec<Measure> {
-    named.into_iter().filter(|measure| assessment.get(*measure).is_some()).collect()
 }
 
 /// The question without control characters and surplus white space.

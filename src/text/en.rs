@@ -55,7 +55,6 @@ pub fn say(msg: &Msg) -> String {
 
         Msg::Assessed(item, age) => climate::assessed(item, *age),
         Msg::JudgedFor(stage, period) => climate::judged_for(*stage, *period),
-        Msg::NoProbe(measure) => climate::no_probe(*measure),
         Msg::ReadingError(error) => climate::reading_error(error),
         Msg::ConfigError(error) => climate::config_error(error),
         Msg::SensorError(error) => climate::sensor_error(error),

@@ -80,8 +80,6 @@ pub enum Msg<'a> {
     Assessed(&'a crate::climate::Assessed, Option<Duration>),
     /// Whose targets and those of what time of day readings are judged by, as a sentence.
     JudgedFor(Stage, Period),
-    /// Nothing measures it, as a sentence.
-    NoProbe(crate::climate::Measure),
     /// A `--reading` is refused.
     ReadingError(&'a crate::climate::ReadingError),
     /// The config is refused.

@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::{
-    climate::{Assessed, Level, Measure, NoData, Period, Quantity, ReadingError, Stage},
+    climate::{Assessed, Level, NoData, Period, Quantity, ReadingError, Stage},
     config::{Allowed, ConfigError, Problem},
     sensors::{ReplayError, SensorError},
     text::Msg,
@@ -19,7 +19,7 @@ pub fn assessed(item: &Assessed, age: Option<Duration>) -> String {
                 None => "no good reading so far".into(),
             };
             let what = match reason {
-                NoData::NotConfigured => return no_probe(item.measure),
+                NoData::NotConfigured => "no probe is set up for it",
                 NoData::NotAnswering(_) => "the probe does not answer",
                 NoData::Implausible(_) => "the probe reports what cannot be true",
                 NoData::Stale => "the last reading is too old to go by",
@@ -59,14 +59,6 @@ pub fn judged_for(stage: Stage, period: Period) -> String {
         Period::Unknown => "day or night (time of day unknown)",
     };
     format!("Judged for {stage}, {period}.")
-}
-
-/// Nothing in the config measures it.
-pub fn no_probe(measure: Measure) -> String {
-    if measure == Measure::Read(Quantity::Dli) {
-        return format!("{}: not known. {}", at_start(&say(&Msg::Measure(measure))), say(&Msg::DayNeeded));
-    }
-    format!("{}: not measured, no probe is set up for it.", at_start(&say(&Msg::Measure(measure))))
 }
 
 pub fn reading_error(error: &ReadingError) -> String {
@@ -125,7 +117,7 @@ pub fn sensor_error(error: &SensorError) -> String {
     }
 }
 
-pub fn replay_error(error: &ReplayError) -> String {
+fn replay_error(error: &ReplayError) -> String {
     match error {
         ReplayError::NotReadable(path, reason) => {
             format!("The recorded day {} cannot be read: {reason}. Check `file` in assistant.toml.", path.display())
