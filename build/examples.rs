@@ -297,7 +297,7 @@ impl Maker<'_> {
         let (shown, off) = (1 + self.draw.below(6), if wrong { 1 + self.draw.below(2) } else { self.draw.below(2) });
         for (number, quantity) in quantities.into_iter().take(shown).enumerate() {
             let measure = Measure::Read(quantity);
-            let Some(range) = self.material.targets.range(measure, stage, Period::Day) else { continue };
+            let Some(range) = self.material.targets.range(measure, stage, Period::Unknown) else { continue };
             let level = match (number < off, self.draw.below(4)) {
                 (false, _) => Level::Ok,
                 (true, 0) => Level::VeryLow,

@@ -3,9 +3,13 @@
 //! Serde reads the file into [`Raw`], where each value still knows its place; one pass turns that into a [`Config`] or
 //! into an error with line, key and what is allowed. Paths are relative to the file. Does NOT open anything it names.
 
-use crate::{climate::Stage, text::Lang};
+use crate::{
+    climate::{DayHours, Stage, minute_of_day},
+    text::Lang,
+};
 use serde::Deserialize;
 use std::{
+    io::ErrorKind,
     num::NonZeroUsize,
     ops::Range,
     path::{Path, PathBuf},
@@ -22,9 +26,11 @@ pub struct Config {
     pub lang: Lang,
     /// Growth stage of the crop.
     pub stage: Stage,
+    /// When it is day by the clock, for where the light is not measured; none means that the clock is not asked.
+    pub day: Option<DayHours>,
     /// Time between two readings of a probe.
     pub poll: Duration,
-    /// Age from which a reading is no longer shown as live; more than `poll`.
+    /// Age from which a reading is no longer shown as live; at least twice `poll`.
     pub stale_after: Duration,
     /// Threads of the model; none means all cores.
     pub threads: Option<NonZeroUsize>,
@@ -88,8 +94,6 @@ pub enum Problem {
     Missing(&'static str),
     /// A key that this kind of sensor has no use for.
     Useless(&'static str),
-    /// Two sensors that measure the same.
-    SameTwice,
 }
 
 /// What a key may hold.
@@ -101,6 +105,8 @@ pub enum Allowed {
     FromTo(f64, f64),
     /// Addresses of a chip.
     Addresses(u8, u8),
+    /// Two different times of day.
+    Times,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +115,7 @@ struct Raw {
     bundle: Option<PathBuf>,
     language: Option<Spanned<String>>,
     growth_stage: Option<Spanned<String>>,
+    day: Option<Spanned<[String; 2]>>,
     poll_seconds: Option<Spanned<i64>>,
     stale_after_seconds: Option<Spanned<i64>>,
     threads: Option<Spanned<i64>>,
@@ -144,6 +151,7 @@ impl Default for Config {
             bundle: None,
             lang: Lang::default(),
             stage: Stage::default(),
+            day: None,
             poll: Duration::from_secs(10),
             stale_after: Duration::from_secs(120),
             threads: None,
@@ -165,12 +173,19 @@ impl Config {
     /// defaults: no sensors.
     ///
     /// # Errors
-    /// As [`load`](Self::load). A `path` that was named must exist.
+    /// As [`load`](Self::load). A `path` that was named must exist, and settings that are there but out of reach (another
+    /// user's, a broken disk) are not silently replaced by the defaults.
     pub fn find(path: Option<&Path>) -> Result<Self, ConfigError> {
-        match (path, Self::default_path()) {
-            (Some(path), _) => Self::load(path),
-            (None, Some(path)) if path.exists() => Self::load(&path),
-            (None, _) => Ok(Self::default()),
+        let Some(usual) = path.map_or_else(Self::default_path, |path| Some(path.into())) else {
+            return Ok(Self::default());
+        };
+        match Self::load(&usual) {
+            Err(ConfigError { problem: Problem::NotReadable(reason), .. })
+                if path.is_none() && reason.kind() == ErrorKind::NotFound =>
+            {
+                Ok(Self::default())
+            }
+            loaded => loaded,
         }
     }
 
@@ -219,6 +234,11 @@ impl Config {
                 not_allowed("growth_stage", given.span(), given.get_ref(), Allowed::OneOf(allowed))
             })?,
         };
+        let hours = |given: Spanned<[String; 2]>| {
+            let [begin, end] = given.get_ref();
+            let hours = minute_of_day(begin).zip(minute_of_day(end)).and_then(|(begin, end)| DayHours::new(begin, end));
+            hours.ok_or_else(|| not_allowed("day", given.span(), &format!("{:?}", given.get_ref()), Allowed::Times))
+        };
         let (log_file, kilobytes) = match raw.log {
             None => (None, None),
             Some(log) => (log.file, whole("max_kilobytes", &log.max_kilobytes, 16, 1024 * 1024)?),
@@ -228,28 +248,15 @@ impl Config {
             bundle: raw.bundle.map(|bundle| folder.join(bundle)),
             lang,
             stage,
+            day: raw.day.map(hours).transpose()?,
             poll,
             stale_after: stale_after.unwrap_or_else(|| usual.stale_after.max(poll * 2)),
             threads: threads.and_then(|threads| NonZeroUsize::new(threads as usize)),
             log_file: log_file.map(|file| folder.join(file)),
             log_bytes: kilobytes.map_or(usual.log_bytes, |kilobytes| kilobytes as u64 * 1024),
-            sensors: sensors(raw.sensor, folder)?,
+            sensors: raw.sensor.into_iter().map(|row| sensor(row, folder)).collect::<Result<_, _>>()?,
         })
     }
-}
-
-/// The sensors; each quantity may be measured by one of them only. Today every kind measures the air, so one sensor is
-/// all that can be; the second is refused at its line.
-fn sensors(raw: Vec<Spanned<RawSensor>>, folder: &Path) -> Result<Vec<Sensor>, Fault> {
-    let mut sensors = Vec::new();
-    for row in raw {
-        let span = row.span();
-        sensors.push(sensor(row, folder)?);
-        if sensors.len() > 1 {
-            return Err((span, Problem::SameTwice));
-        }
-    }
-    Ok(sensors)
 }
 
 fn sensor(row: Spanned<RawSensor>, folder: &Path) -> Result<Sensor, Fault> {

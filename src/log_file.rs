@@ -50,7 +50,11 @@ impl CappedFile {
     fn turn_over(&mut self) -> io::Result<()> {
         let mut old = self.path.clone().into_os_string();
         old.push(".old");
-        fs::rename(&self.path, old)?;
+        match fs::rename(&self.path, old) {
+            // Moved already, by a turn whose new file could not be opened, or by somebody else: begin it now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            moved => moved?,
+        }
         *self = Self::open(&self.path, self.half * 2)?;
         Ok(())
     }

@@ -159,13 +159,14 @@ fn screen(config: &Config, bundle: Bundle, lang: Lang) -> Result<Exit, Exit> {
     let read = |path: PathBuf| std::fs::read_to_string(path).map_err(|error| unusable(&error));
     let knowledge = Knowledge::parse(&read(bundle.knowledge())?).map_err(|error| unusable(&error))?;
     let targets = Targets::parse(&read(bundle.targets())?).map_err(|error| unusable(&error))?;
-    let probes = sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::ReplayError(&error))))?;
+    let probes = sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::SensorError(&error))))?;
     let poller = sensors::Poller::start(probes, config.poll, config.stale_after)
         .map_err(|error| Exit::Failed(error.to_string()))?;
-    let (stage, settings) = (config.stage, config.clone());
+    let (stage, day, settings) = (config.stage, config.day, config.clone());
     let worker = Worker::start(lang, move || open(&bundle, &settings, lang));
     let greenhouse = || {
-        let snapshot = poller.snapshot();
+        let mut snapshot = poller.snapshot();
+        snapshot.set_by_clock(sensors::period_now(day));
         let assessment = assess(&snapshot, &targets, stage, Period::of(&snapshot));
         (snapshot, assessment)
     };
@@ -208,12 +209,13 @@ fn given_readings(readings: &[String], lang: Lang) -> Result<Vec<(Quantity, f32)
 /// What the configured probes say now, overruled by the `given` readings.
 fn measured(config: &Config, given: Vec<(Quantity, f32)>, lang: Lang) -> Result<Snapshot, Exit> {
     let mut probes =
-        sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::ReplayError(&error))))?;
+        sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::SensorError(&error))))?;
     let snapshot = Mutex::new(Snapshot::default());
     for probe in &mut probes {
         sensors::poll(probe.as_mut(), &snapshot);
     }
     let mut snapshot = snapshot.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    snapshot.set_by_clock(sensors::period_now(config.day));
     for (quantity, value) in given {
         snapshot.set(quantity, Ok(Reading { value, at: SystemTime::now() }));
     }

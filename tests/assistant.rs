@@ -190,6 +190,23 @@ fn wrong_readings_are_wrong_use_and_say_what_is_right() {
     }
 }
 
+/// One of two halves of the day is now; without hours and without light nobody knows.
+#[test]
+fn readings_are_judged_for_the_hours_of_the_settings() {
+    let home = tiny();
+    let own = fs::read_to_string(home.path("assistant.toml")).unwrap();
+    let judged = |settings: &str| {
+        home.settings(&format!("{settings}\n{own}"));
+        let said = home.run(&["--headless", "--ask", QUESTION, "--reading", "air_temperature=45"]);
+        ["by day.", "by night.", "day or night (time of day unknown)."]
+            .map(|period| said.err.contains(&format!("Judged for fruiting, {period}")))
+    };
+    assert_eq!(judged(""), [false, false, true]);
+    let mut halves = [r#"["00:00", "12:00"]"#, r#"["12:00", "00:00"]"#].map(|hours| judged(&format!("day = {hours}")));
+    halves.sort();
+    assert_eq!(halves, [[false, true, false], [true, false, false]]);
+}
+
 #[test]
 fn flags_that_do_not_go_together_are_wrong_use() {
     let home = tiny();
@@ -219,6 +236,16 @@ fn wrong_settings_are_wrong_use_with_their_line() {
     home.run(&["--headless", "--ask", QUESTION]).refused(2, &["assistant.toml, line 2", "bundel", "`bundle`"]);
     fs::remove_file(home.path("assistant.toml")).unwrap();
     home.run(&["--headless", "--ask", QUESTION]).refused(2, &["assistant.toml", "cannot be read"]);
+}
+
+/// Only settings that do not exist mean the defaults. Here their folder is a file; another user's folder is alike.
+#[test]
+fn settings_out_of_reach_are_no_defaults() {
+    let home = tiny();
+    fs::create_dir_all(home.path("home")).unwrap();
+    fs::write(home.path("home/tomato-assistant"), "no folder").unwrap();
+    let output = command(ASSISTANT).envs(home.folders()).args(["--headless", "--ask", QUESTION]).output().unwrap();
+    Said::from(output).refused(2, &["assistant.toml cannot be read", "Check the path and who may read the file."]);
 }
 
 #[test]

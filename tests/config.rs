@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 use tomato_assistant::{
-    climate::Stage,
+    climate::{DayHours, Stage},
     config::{Config, Sensor},
     text::{Lang, Msg},
 };
@@ -50,12 +50,14 @@ fn every_key_arrives_and_paths_are_relative_to_the_file() {
     let config = valid("all.toml");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config/valid");
     assert_eq!(config.bundle, Some(folder.join("bundles/now")));
-    assert_eq!(config.stage, Stage::Seedling);
+    assert_eq!((config.stage, config.day), (Stage::Seedling, DayHours::new(5 * 60 + 30, 21 * 60)));
     assert_eq!((config.poll, config.stale_after), (Duration::from_secs(5), Duration::from_secs(10)));
     assert_eq!(config.threads.unwrap().get(), 2);
     assert_eq!((config.log_file, config.log_bytes), (Some("/var/log/tomato.log".into()), 64 * 1024));
 
     assert_eq!(valid("sht4x.toml").sensors, [Sensor::Sht4x { bus: 1, address: sht4x::Address::Address0x45 }]);
+    // What they measure is only known when they are opened.
+    assert_eq!(valid("same-twice.toml").sensors.len(), 2);
     let replay = valid("replay.toml");
     assert_eq!(replay.sensors, [Sensor::Replay { file: folder.join("day.csv"), speed: 2.0, start_hour: 0 }]);
     // A slow poll moves the default for staleness.

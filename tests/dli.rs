@@ -196,10 +196,6 @@ fn the_grower_is_told_in_words() {
         note(Some(30.0), Some(24.0), &[LIGHT, DLI]),
         "Light 30 µmol/m²/s: no target just now. Daily light (DLI) 24.0 mol/m²/day: within 20.0–30.0."
     );
-    assert_eq!(
-        note(None, None, &[DLI]),
-        "Daily light (DLI): not known. Summed up from the light: known once that has been measured for a day."
-    );
     assert_eq!(Lang::En.say(&Msg::ShortValue(DLI, 26.379)), "26.4 mol");
 }
 

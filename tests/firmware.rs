@@ -1,7 +1,10 @@
 //! firmware-config/: the files that go onto a device are the ones the program reads, and the system accepts.
 
 use std::{path::PathBuf, process::Command};
-use tomato_assistant::config::{Config, Sensor};
+use tomato_assistant::{
+    climate::DayHours,
+    config::{Config, Sensor},
+};
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("firmware-config").join(name)
@@ -24,9 +27,14 @@ fn the_examples_in_the_comments_load_too() {
     let example: String = example.lines().map(|line| line.trim_start_matches("# ").to_owned() + "\n").collect();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("assistant.toml");
-    std::fs::write(&path, format!("{}\n[[sensor]]{example}", before.replace("# threads", "threads"))).unwrap();
+    std::fs::write(
+        &path,
+        format!("{}\n[[sensor]]{example}", before.replace("# threads =", "threads =").replace("# day =", "day =")),
+    )
+    .unwrap();
     let config = Config::load(&path).unwrap();
     assert_eq!(config.threads.unwrap().get(), 4);
+    assert_eq!(config.day, DayHours::new(6 * 60, 20 * 60));
     assert!(matches!(&config.sensors[..], [Sensor::Replay { speed: 1.0, start_hour: 0, .. }]));
 }
 
@@ -52,7 +60,7 @@ fn systemd_accepts_the_service() {
 }
 
 #[test]
-fn the_service_has_no_network_and_may_read_the_sensors() {
+fn the_service_has_no_network_may_read_the_sensors_and_always_comes_back() {
     let text = std::fs::read_to_string(file("assistant.service")).unwrap();
     for line in [
         "PrivateNetwork=yes",
@@ -60,6 +68,9 @@ fn the_service_has_no_network_and_may_read_the_sensors() {
         "SupplementaryGroups=i2c gpio",
         "DeviceAllow=char-i2c rw",
         "Restart=always",
+        // Without this, five starts in ten seconds are systemd's own limit.
+        "StartLimitIntervalSec=0",
+        "Environment=CANDLE_NUM_THREADS=1",
         "NoNewPrivileges=yes",
     ] {
         assert!(text.lines().any(|have| have == line), "{line}");

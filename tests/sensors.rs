@@ -12,7 +12,8 @@ use std::{
 };
 use tomato_assistant::{
     climate::{NoData, Period, Quantity, Snapshot, vpd},
-    sensors::{Bus, Poller, Probe, Replay, ReplayError, Sht4xProbe, open, poll},
+    config::Sensor,
+    sensors::{Bus, Poller, Probe, Replay, ReplayError, SensorError, Sht4xProbe, open, poll},
     text::{Lang, Msg},
 };
 
@@ -33,8 +34,17 @@ fn frame(temperature: u16, humidity: u16) -> Vec<u8> {
 }
 
 /// One measurement at 0x44 (command 0xFD, high precision) that answers with `answer`.
+fn measurement(answer: Vec<u8>) -> [Transaction; 2] {
+    [Transaction::write(0x44, vec![0xfd]), Transaction::read(0x44, answer)]
+}
+
 fn measure(answer: Vec<u8>) -> Snapshot {
-    snapshot(&[Transaction::write(0x44, vec![0xfd]), Transaction::read(0x44, answer)])
+    snapshot(&measurement(answer))
+}
+
+/// What fails, and fails again when it is tried once more.
+fn failing(once: &[Transaction]) -> Snapshot {
+    snapshot(&[once, once].concat())
 }
 
 fn snapshot(transactions: &[Transaction]) -> Snapshot {
@@ -58,19 +68,29 @@ fn sht4x_good_frame() {
 fn sht4x_wrong_checksum_is_no_number() {
     let mut answer = frame(0x6666, 0x8000);
     answer[5] ^= 1;
-    let bad = measure(answer);
+    let bad = failing(&measurement(answer.clone()));
     // The driver refuses the whole frame: a bus that garbles one word is not trusted with the other.
     for quantity in [AIR, HUMIDITY] {
-        assert_eq!(bad.get(quantity), &Err(NoData::Implausible("wrong checksum".into())));
+        assert_eq!(bad.get(quantity), &Err(NoData::NotAnswering("wrong checksum".into())));
+        // It is the wires that are to be looked at.
+        let advice = Lang::En.say(&Msg::Advice(bad.get(quantity).as_ref().unwrap_err()));
+        assert!(advice.contains("cable"), "{advice}");
+    }
+    // One bad frame is asked for again, and so is one that nobody acknowledged.
+    let nack = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
+    let unheard = [Transaction::write(0x44, vec![0xfd]).with_error(nack)];
+    for first in [&measurement(answer)[..], &unheard] {
+        let good = snapshot(&[first, &measurement(frame(0x6666, 0x8000))].concat());
+        assert!(good.value(AIR).is_some() && good.value(HUMIDITY).is_some(), "{good:?}");
     }
 }
 
 #[test]
 fn sht4x_that_nobody_answers_for() {
     let nack = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
-    let absent = snapshot(&[Transaction::write(0x44, vec![0xfd]).with_error(nack)]);
+    let absent = [Transaction::write(0x44, vec![0xfd]).with_error(nack)];
     let pulled = [Transaction::write(0x44, vec![0xfd]), Transaction::read(0x44, vec![0; 6]).with_error(nack)];
-    for bad in [absent, snapshot(&pulled)] {
+    for bad in [failing(&absent), failing(&pulled)] {
         assert!(matches!(bad.get(AIR), Err(NoData::NotAnswering(_))), "{bad:?}");
         assert!(matches!(bad.get(HUMIDITY), Err(NoData::NotAnswering(_))), "{bad:?}");
     }
@@ -79,7 +99,8 @@ fn sht4x_that_nobody_answers_for() {
 #[test]
 fn sht4x_all_ones_and_all_zeros_are_faults() {
     // An open data line reads as ones, and their checksum is wrong.
-    assert!(matches!(measure(vec![0xff; 6]).get(AIR), Err(NoData::Implausible(_))));
+    let open = failing(&measurement(vec![0xff; 6]));
+    assert!(matches!(open.get(AIR), Err(NoData::NotAnswering(_))));
     // Even with right checksums, 130 °C and 119 % cannot be, nor -45 °C and -6 %.
     for word in [0xffff, 0x0000] {
         let bad = measure(frame(word, word));
@@ -181,11 +202,33 @@ fn a_malformed_replay_file_is_refused_with_its_line() {
     ] {
         std::fs::write(&file, text).unwrap();
         let error = Replay::open(&file, 1.0, 0).err().unwrap();
-        let said = Lang::En.say(&Msg::ReplayError(&error));
+        let said = Lang::En.say(&Msg::SensorError(&SensorError::Replay(error)));
         assert!(said.contains(words) && said.contains("day.csv"), "{text:?}: {said}");
     }
     let absent = Replay::open(&folder.path().join("none.csv"), 1.0, 0).err().unwrap();
     assert!(matches!(absent, ReplayError::NotReadable(..)));
+}
+
+/// A recorded CO2 beside a real SHT4x is fine; a second SHT4x, or a recorded humidity, is not.
+#[test]
+fn two_sensors_may_not_measure_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let sht4x = |address| Sensor::Sht4x { bus: 251, address };
+    let replay = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        Sensor::Replay { file, speed: 1.0, start_hour: 0 }
+    };
+    let first = sht4x(sht4x::Address::Address0x44);
+    let both = open(&[first.clone(), replay("co2.csv", "time,co2\n00:00,800\n")]).unwrap();
+    assert_eq!((both[0].quantities(), both[1].quantities()), (vec![AIR, HUMIDITY], vec![Quantity::Co2]));
+    for (second, words) in [
+        (sht4x(sht4x::Address::Address0x45), ["air temperature", "sht4x at 0x44; sht4x at 0x45"]),
+        (replay("air.csv", "time,co2,relative_humidity\n00:00,800,70\n"), ["humidity", "sht4x at 0x44; replay"]),
+    ] {
+        let said = Lang::En.say(&Msg::SensorError(&open(&[first.clone(), second]).err().unwrap()));
+        assert!(words.iter().all(|words| said.contains(words)), "{said}");
+    }
 }
 
 type Answers = Vec<(Quantity, Result<f32, NoData>)>;
@@ -254,6 +297,25 @@ fn a_probe_that_panicked_is_asked_again() {
     });
     let poller = Poller::start(vec![probe], Duration::from_millis(1), HOUR).unwrap();
     until(&poller, |snapshot| snapshot.value(Quantity::Ec) == Some(3.0));
+}
+
+/// Its second reading is good, all others fail: the good one is shown until it is old, then the fault.
+#[test]
+fn one_good_reading_among_failing_ones_is_shown_while_it_is_fresh() {
+    let mut turn = 0;
+    let probe = scripted(Quantity::Ec, move || {
+        turn += 1;
+        vec![(Quantity::Ec, if turn == 2 { Ok(3.0) } else { Err(NoData::NotAnswering("NACK".into())) })]
+    });
+    let poller = Poller::start(vec![probe], Duration::from_millis(1), Duration::from_millis(300)).unwrap();
+    let shown = until(&poller, |snapshot| snapshot.value(Quantity::Ec).is_some());
+    std::thread::sleep(Duration::from_millis(20));
+    // Polled some more by now, in vain; unless this thread slept much longer, when nothing can be told.
+    let seen = poller.snapshot();
+    if shown.age(Quantity::Ec, std::time::SystemTime::now()).unwrap() < Duration::from_millis(250) {
+        assert_eq!(seen.value(Quantity::Ec), Some(3.0));
+    }
+    until(&poller, |snapshot| matches!(snapshot.get(Quantity::Ec), Err(NoData::NotAnswering(_))));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bundle::Bundle,
-    climate::{Assessment, Measure, Period, Stage, assess},
+    climate::{Period, Stage, assess},
     engine::{CONTEXT, Engine, EngineError},
     knowledge::{
         Entry,
@@ -85,19 +85,20 @@ impl Answerer {
         let start = Instant::now();
         let text = clean(&question.text)?;
         let assessment = assess(&question.snapshot, &self.library.targets, self.stage, Period::of(&question.snapshot));
-        let asked = asked_about(&assessment, question.lang.measures_named(&text));
-        let readings_note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
+        let asked = question.lang.measures_named(&text);
+        let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let vector = self.library.encoder.encode(&text)?;
         let signals = assessment.signals();
         let query = Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
         let found = self.library.index.search(&query);
+        let readings_note = readings::explained(&note, &assessment, question.lang);
         let mut answer = Answer { readings_note, ..Answer::default() };
         if !found.on_topic || found.hits.is_empty() {
             return Ok(self.decline(answer, question, start, on_text));
         }
 
         let hits = &found.hits[..REFERENCES.min(found.hits.len())];
-        let (ids, ends, hits) = self.prompt(hits, &answer.readings_note, &text)?;
+        let (ids, ends, hits) = self.prompt(hits, &note, &text)?;
         answer.dropped_references = REFERENCES.min(found.hits.len()) - hits.len();
         let before = start.elapsed();
         let scores = self.engine.judge(&ids, &ends, &mut || {
@@ -221,12 +222,6 @@ impl Answerer {
         }
         Err(EngineError::PromptTooLong { tokens }.into())
     }
-}
-
-/// Of the measures a question names, those that a probe measures: "which temperature kills mould?" is no complaint about
-/// a missing probe.
-fn asked_about(assessment: &Assessment, named: Vec<Measure>) -> Vec<Measure> {
-    named.into_iter().filter(|measure| assessment.get(*measure).is_some()).collect()
 }
 
 /// The question without control characters and surplus white space.

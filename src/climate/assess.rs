@@ -3,27 +3,8 @@
 //! Turns numbers into levels, and levels into the signal names that entries list. Does NOT find words for them (see
 //! `text`), and needs no model.
 
-use super::{Measure, NoData, Quantity, Range, Reading, Snapshot, Stage, Targets, vpd};
+use super::{Measure, NoData, Period, Quantity, Range, Reading, Snapshot, Stage, Targets, vpd};
 use std::{collections::BTreeSet, time::SystemTime};
-
-/// Time of day as the crop feels it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Period {
-    /// Light enough to grow, by sun or lamps.
-    Day,
-    /// Dark.
-    Night,
-}
-
-impl Period {
-    /// Day from 10 µmol/m²/s on (dusk: far below the light at which a leaf gains anything); day if light is unknown.
-    pub fn of(snapshot: &Snapshot) -> Self {
-        match snapshot.value(Quantity::LightPpfd) {
-            Some(light) if light < 10.0 => Period::Night,
-            _ => Period::Day,
-        }
-    }
-}
 
 /// How a value stands to its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,7 +51,7 @@ pub struct Assessment {
     pub dew_point: Option<f32>,
 }
 
-/// Judges `snapshot` by the ranges of `stage` and `period`. Vapour pressure deficit and dew point are derived when air
+/// Judges `snapshot`, each number as it is shown, by the ranges of `stage` and `period`. Vapour pressure deficit and dew point are derived when air
 /// temperature and humidity are both known.
 pub fn assess(snapshot: &Snapshot, targets: &Targets, stage: Stage, period: Period) -> Assessment {
     let air = air(snapshot);
@@ -92,7 +73,7 @@ pub fn assess(snapshot: &Snapshot, targets: &Targets, stage: Stage, period: Peri
             let mut level = match (&value, range) {
                 (Err(_), _) => Level::Fault,
                 (Ok(_), None) => Level::Ok,
-                (Ok(value), Some(range)) => range.level(*value),
+                (Ok(value), Some(range)) => range.level(measure.rounded(*value)),
             };
             if measure == Measure::Read(Quantity::LightPpfd) && matches!(level, Level::VeryLow | Level::Low) {
                 // Low light of a moment may be a cloud or the low sun; a dark day is another matter. Where the day's sum is
@@ -166,7 +147,8 @@ impl Assessment {
     }
 
     /// Names such as `ec_high` for what is out of range, most serious first: the vocabulary of the entries' `signals`.
-    /// Air temperature and humidity also give a second name with the time of day, such as `rh_high_night`.
+    /// Air temperature and humidity also give a second name with the time of day, such as `rh_high_night`, where that is
+    /// known.
     pub fn signals(&self) -> Vec<String> {
         let mut names = Vec::new();
         for item in self.problems() {
@@ -192,10 +174,11 @@ fn names_of(measure: Measure, side: &str, period: Period) -> impl Iterator<Item 
     let by_time =
         matches!(measure, Measure::Read(Quantity::AirTemperature) | Measure::Read(Quantity::RelativeHumidity));
     let time = match period {
-        Period::Day => "day",
-        Period::Night => "night",
+        Period::Day => Some("day"),
+        Period::Night => Some("night"),
+        Period::Unknown => None,
     };
-    let second = by_time.then(|| format!("{name}_{time}"));
+    let second = time.filter(|_| by_time).map(|time| format!("{name}_{time}"));
     [name].into_iter().chain(second)
 }
 

@@ -6,14 +6,16 @@
 mod assess;
 mod dli;
 mod limits;
+mod period;
 mod quantity;
 mod snapshot;
 mod targets;
 pub mod vpd;
 
-pub use assess::{Assessed, Assessment, Level, Period, assess, signal_names};
+pub use assess::{Assessed, Assessment, Level, assess, signal_names};
 pub use dli::LightDay;
 pub use limits::Limits;
+pub use period::{DayHours, Period, minute_of_day};
 pub use quantity::{Measure, Quantity, ReadingError};
 pub use snapshot::{NoData, Reading, Snapshot};
 pub use targets::{Range, Source, Stage, Targets, TargetsError};

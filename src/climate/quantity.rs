@@ -156,6 +156,12 @@ impl Measure {
             Measure::Read(_) => 0,
         }
     }
+
+    /// `value` (a finite number) as it is shown. What is judged must be that: 3.53 is no "EC 3.5, above 2.5 to 3.5".
+    pub fn rounded(self, value: f32) -> f32 {
+        // By way of the words, so that both round a half in the same direction.
+        format!("{value:.*}", self.decimals()).parse().unwrap_or(value)
+    }
 }
 
 impl From<Quantity> for Measure {

@@ -59,6 +59,18 @@ pub struct Range {
     pub high: f32,
 }
 
+impl Range {
+    /// The range that holds both: ideal is what is ideal by either.
+    fn or(self, other: Self) -> Self {
+        Self {
+            low: self.low.min(other.low),
+            ideal_low: self.ideal_low.min(other.ideal_low),
+            ideal_high: self.ideal_high.max(other.ideal_high),
+            high: self.high.max(other.high),
+        }
+    }
+}
+
 impl From<[f32; 4]> for Range {
     fn from([low, ideal_low, ideal_high, high]: [f32; 4]) -> Self {
         Self { low, ideal_low, ideal_high, high }
@@ -190,14 +202,16 @@ impl Targets {
         Ok(Self { rows, sources: file.sources })
     }
 
-    /// The range to judge by; none where there is nothing to judge (light at night).
+    /// The range to judge by; none where there is nothing to judge (light at night). At an unknown time of day that is what
+    /// day or night allows, and nothing where either of them asks nothing.
     pub fn range(&self, measure: Measure, stage: Stage, period: Period) -> Option<Range> {
         let row = self.rows.get(&measure)?;
-        let at = match period {
-            Period::Day => &row.day,
-            Period::Night => &row.night,
-        };
-        row.always.as_ref().or(at.as_ref()).map(|stages| stages.of(stage))
+        let of = |stages: &Option<Stages>| stages.as_ref().or(row.always.as_ref()).map(|stages| stages.of(stage));
+        match period {
+            Period::Day => of(&row.day),
+            Period::Night => of(&row.night),
+            Period::Unknown => of(&row.day).zip(of(&row.night)).map(|(day, night)| day.or(night)),
+        }
     }
 
     /// Where the ranges of `measure` come from.

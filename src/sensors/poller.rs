@@ -30,7 +30,8 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Reads each of `probes` now and then every `interval`. Readings older than `stale_after` are not shown as live.
+    /// Reads each of `probes` now and then every `interval`. A good reading is shown as live until it is `stale_after` old,
+    /// also when later ones were missed.
     ///
     /// # Errors
     /// The operating system gives no thread.
@@ -85,8 +86,8 @@ impl Poller {
     /// What is known now. Never waits for a probe.
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = lock(&self.snapshot).clone();
-        snapshot.expire(SystemTime::now(), self.stale_after);
-        // After `expire`: a light probe that has just gone silent does not undo the day behind it.
+        snapshot.settle(SystemTime::now(), self.stale_after);
+        // After `settle`: a light probe that has just gone silent does not undo the day behind it.
         let sum = lock(&self.light).sum((self.clock)());
         if let (Some(value), Some(at)) = (sum, snapshot.last_good(Quantity::LightPpfd)) {
             snapshot.set(Quantity::Dli, Ok(Reading { value, at }));

@@ -6,7 +6,7 @@
 //! for every probe in one place, and a recorded fault should be played as one.
 
 use super::Probe;
-use crate::climate::{LightDay, NoData, Quantity};
+use crate::climate::{LightDay, NoData, Quantity, minute_of_day};
 use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -29,7 +29,7 @@ struct Row {
     values: Vec<Option<f32>>,
 }
 
-/// Why a replay file is refused. The words for growers are `text::Msg::Replay`.
+/// Why a replay file is refused. The words for growers are `text::Msg::SensorError`.
 #[derive(Debug)]
 pub enum ReplayError {
     /// The file cannot be read; the system's reason.
@@ -103,7 +103,7 @@ impl Replay {
 impl Row {
     fn parse(line: &str, columns: usize) -> Option<Self> {
         let mut cells = line.split(',').map(str::trim);
-        let minute = parse_time(cells.next()?)?;
+        let minute = minute_of_day(cells.next()?)?;
         let values: Option<Vec<_>> = cells
             .map(|cell| match cell {
                 "" => Some(None),
@@ -112,13 +112,6 @@ impl Row {
             .collect();
         values.filter(|values| values.len() == columns).map(|values| Self { minute, values })
     }
-}
-
-/// `HH:MM` -> minutes since midnight.
-fn parse_time(text: &str) -> Option<u32> {
-    let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
 }
 
 impl Probe for Replay {

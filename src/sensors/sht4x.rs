@@ -11,6 +11,10 @@ use sht4x::{Address, Error, Precision, Sht4x};
 /// At most 4 % (the widest tolerance of the family is 3.5 %): beyond that the sensor is at fault.
 const OVERSHOOT: f32 = 4.0;
 
+/// Milliseconds before the one other try. A glitch on the cable is over by then, and so is a measurement that the sensor
+/// began though its answer was lost: while it measures it answers to nothing.
+const RETRY_MS: u32 = 20;
+
 /// One SHT4x.
 pub struct Sht4xProbe<I, D> {
     driver: Sht4x<I, D>,
@@ -40,7 +44,11 @@ impl<I: I2c + Send, D: DelayNs + Send> Probe for Sht4xProbe<I, D> {
     }
 
     fn read(&mut self) -> Vec<(Quantity, Result<f32, NoData>)> {
-        let (temperature, humidity) = match self.driver.measure(Precision::High, &mut self.delay) {
+        let measured = self.driver.measure(Precision::High, &mut self.delay).or_else(|_| {
+            self.delay.delay_ms(RETRY_MS);
+            self.driver.measure(Precision::High, &mut self.delay)
+        });
+        let (temperature, humidity) = match measured {
             Ok(measured) => {
                 let humidity: f32 = measured.humidity_percent().to_num();
                 let humidity = match humidity {
@@ -51,7 +59,8 @@ impl<I: I2c + Send, D: DelayNs + Send> Probe for Sht4xProbe<I, D> {
             }
             Err(error) => {
                 let reason = match error {
-                    Error::Crc => NoData::Implausible("wrong checksum".into()),
+                    // The wires garble, whatever the sensor said: nothing that cleaning it would mend.
+                    Error::Crc => NoData::NotAnswering("wrong checksum".into()),
                     Error::I2c(error) => NoData::NotAnswering(format!("{error:?}")),
                     other => NoData::NotAnswering(format!("{other:?}")),
                 };

@@ -54,10 +54,10 @@ pub fn say(msg: &Msg) -> String {
         },
 
         Msg::Assessed(item, age) => climate::assessed(item, *age),
-        Msg::NoProbe(measure) => climate::no_probe(*measure),
+        Msg::JudgedFor(stage, period) => climate::judged_for(*stage, *period),
         Msg::ReadingError(error) => climate::reading_error(error),
         Msg::ConfigError(error) => climate::config_error(error),
-        Msg::ReplayError(error) => climate::replay_error(error),
+        Msg::SensorError(error) => climate::sensor_error(error),
 
         Msg::Measure(Measure::Vpd) => "vapour pressure deficit (VPD)".into(),
         Msg::Measure(Measure::Read(quantity)) => say(&Msg::Quantity(*quantity)),
@@ -88,6 +88,7 @@ pub fn say(msg: &Msg) -> String {
             Level::VeryHigh => "FAR TOO HIGH",
         }
         .into(),
+        Msg::NoTarget => "no target just now".into(),
         Msg::ShortLevel(level) => match level {
             Level::Fault | Level::Ok => "",
             Level::VeryLow => "LOW!",

@@ -8,7 +8,7 @@ mod en;
 use std::time::Duration;
 
 use crate::{
-    climate::{Level, Measure, NoData, Quantity, Range},
+    climate::{Level, Measure, NoData, Period, Quantity, Range, Stage},
     knowledge::Source,
     stats::Stats,
 };
@@ -78,14 +78,14 @@ pub enum Msg<'a> {
     // The greenhouse.
     /// A judged reading or a fault, as a sentence; with the age of the number or of the last good one.
     Assessed(&'a crate::climate::Assessed, Option<Duration>),
-    /// Nothing measures it, as a sentence.
-    NoProbe(crate::climate::Measure),
+    /// Whose targets and those of what time of day readings are judged by, as a sentence.
+    JudgedFor(Stage, Period),
     /// A `--reading` is refused.
     ReadingError(&'a crate::climate::ReadingError),
     /// The config is refused.
     ConfigError(&'a crate::config::ConfigError),
-    /// A replay file is refused.
-    ReplayError(&'a crate::sensors::ReplayError),
+    /// The sensors of the config cannot be used.
+    SensorError(&'a crate::sensors::SensorError),
 
     // The screen.
     /// Name of what is measured or derived.
@@ -100,6 +100,8 @@ pub enum Msg<'a> {
     Level(Level),
     /// The same, short; empty when there is nothing to say.
     ShortLevel(Level),
+    /// In place of that where nothing is asked just now.
+    NoTarget,
     /// The ideal range.
     Target(Measure, Range),
     /// How many readings need a look.

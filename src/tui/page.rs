@@ -162,7 +162,10 @@ impl Lines {
     }
 
     fn readings(&mut self, app: &App) {
-        for row in readings::full(&app.now.assessment, app.now.clock, app.lang) {
+        let assessment = &app.now.assessment;
+        self.gap();
+        self.add(&app.lang.say(&Msg::JudgedFor(assessment.stage, assessment.period)), theme::QUIET);
+        for row in readings::full(assessment, app.now.clock, app.lang) {
             self.gap();
             self.add(&row.name, theme::QUIET);
             self.add(&row.value, row.style);

@@ -138,7 +138,7 @@ fn the_readings_page_names_every_quantity_with_its_reason() {
     let mut desk = Desk::ready(64, 57);
     desk.tap(ratatui::layout::Position { x: 4, y: 1 });
     desk.at(65);
-    desk.shows(&["air temperature", "31.4 °C  HIGH", "Measured 1 min ago.", "Best: "]);
+    desk.shows(&["Judged for fruiting, by day.", "air temperature", "31.4 °C  HIGH", "Measured 1 min ago.", "Best: "]);
     desk.shows(&[
         "root temperature",
         "no answer",

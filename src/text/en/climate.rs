@@ -2,9 +2,9 @@
 
 use super::say;
 use crate::{
-    climate::{Assessed, Level, Measure, NoData, Quantity, ReadingError},
+    climate::{Assessed, Level, NoData, Period, Quantity, ReadingError, Stage},
     config::{Allowed, ConfigError, Problem},
-    sensors::ReplayError,
+    sensors::{ReplayError, SensorError},
     text::Msg,
 };
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub fn assessed(item: &Assessed, age: Option<Duration>) -> String {
                 None => "no good reading so far".into(),
             };
             let what = match reason {
-                NoData::NotConfigured => return no_probe(item.measure),
+                NoData::NotConfigured => "no probe is set up for it",
                 NoData::NotAnswering(_) => "the probe does not answer",
                 NoData::Implausible(_) => "the probe reports what cannot be true",
                 NoData::Stale => "the last reading is too old to go by",
@@ -27,7 +27,7 @@ pub fn assessed(item: &Assessed, age: Option<Duration>) -> String {
             format!("Sensor fault, {}: {what} ({last}).", say(&Msg::Measure(item.measure)))
         }
         (Ok(value), None) => {
-            format!("{name} {}: no target just now.", say(&Msg::Value(item.measure, *value)))
+            format!("{name} {}: {}.", say(&Msg::Value(item.measure, *value)), say(&Msg::NoTarget))
         }
         (Ok(value), Some(range)) => {
             let how = match item.level {
@@ -44,12 +44,21 @@ pub fn assessed(item: &Assessed, age: Option<Duration>) -> String {
     }
 }
 
-/// Nothing in the config measures it.
-pub fn no_probe(measure: Measure) -> String {
-    if measure == Measure::Read(Quantity::Dli) {
-        return format!("{}: not known. {}", at_start(&say(&Msg::Measure(measure))), say(&Msg::DayNeeded));
-    }
-    format!("{}: not measured, no probe is set up for it.", at_start(&say(&Msg::Measure(measure))))
+/// Short, for it stands below every explanation.
+pub fn judged_for(stage: Stage, period: Period) -> String {
+    let stage = match stage {
+        Stage::Seedling => "seedlings",
+        Stage::Vegetative => "vegetative growth",
+        Stage::Flowering => "flowering",
+        Stage::Fruiting => "fruiting",
+        Stage::Ripening => "ripening",
+    };
+    let period = match period {
+        Period::Day => "by day",
+        Period::Night => "by night",
+        Period::Unknown => "day or night (time of day unknown)",
+    };
+    format!("Judged for {stage}, {period}.")
 }
 
 pub fn reading_error(error: &ReadingError) -> String {
@@ -85,20 +94,30 @@ pub fn config_error(error: &ConfigError) -> String {
             let allowed = match allowed {
                 Allowed::OneOf(words) => words.join(", "),
                 Allowed::FromTo(min, max) => format!("{min} to {max}"),
+                Allowed::Times => {
+                    "two different times, when day begins and ends, such as [\"06:00\", \"20:00\"]".into()
+                }
                 Allowed::Addresses(min, max) => format!("{min:#04x} to {max:#04x}"),
             };
             format!("{place}: {key} = {given} is not allowed. Allowed: {allowed}.")
         }
         Problem::Missing(key) => format!("{place}: this sensor needs the key {key}."),
         Problem::Useless(key) => format!("{place}: this kind of sensor has no {key}. Remove the line."),
-        Problem::SameTwice => format!(
-            "{place}: this sensor measures what the one before it measures. Keep one of the two, so that it is clear \
-             which number is shown."
+    }
+}
+
+pub fn sensor_error(error: &SensorError) -> String {
+    match error {
+        SensorError::Replay(error) => replay_error(error),
+        SensorError::Twice { quantity, first, second } => format!(
+            "assistant.toml: two sensors ({first}; {second}) measure the {}. Keep one [[sensor]] of the two, so that it \
+             is clear which number is shown.",
+            say(&Msg::Quantity(*quantity))
         ),
     }
 }
 
-pub fn replay_error(error: &ReplayError) -> String {
+fn replay_error(error: &ReplayError) -> String {
     match error {
         ReplayError::NotReadable(path, reason) => {
             format!("The recorded day {} cannot be read: {reason}. Check `file` in assistant.toml.", path.display())

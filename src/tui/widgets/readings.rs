@@ -55,7 +55,8 @@ pub fn full(assessment: &Assessment, now: SystemTime, lang: Lang) -> Vec<Cell> {
         let age = age(item, now);
         let (value, remark) = match &item.value {
             Ok(value) => {
-                let level = lang.say(&Msg::Level(item.level));
+                // Nothing is asked just now, so "good" would say too much.
+                let level = lang.say(&if item.range.is_some() { Msg::Level(item.level) } else { Msg::NoTarget });
                 let range = item.range.map(|range| lang.say(&Msg::Target(item.measure, range)));
                 let measured = age.map(|age| lang.say(&Msg::Measured(age)));
                 let remark = [range, measured].into_iter().flatten().collect::<Vec<_>>().join(" ");
