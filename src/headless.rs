@@ -4,7 +4,7 @@
 //! arguments.
 
 use crate::{
-    answer::{Answer, AnswerError, Answerer, Considered, Judged, Question, Reference},
+    answer::{Answer, AnswerError, Answerer, Considered, Further, Judged, Question, Reference},
     climate::{Quantity, Reading, ReadingError, Snapshot},
     knowledge::Category,
     text::{Lang, Msg},
@@ -24,6 +24,7 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a Value>,
     answer: &'a str,
+    further: &'a [Further],
     more: &'a str,
     readings_note: &'a str,
     references: &'a [Reference],
@@ -45,6 +46,7 @@ impl<'a> Record<'a> {
         Self {
             id,
             answer: &answer.text,
+            further: &answer.further,
             more: &answer.more,
             readings_note: &answer.readings_note,
             references: &answer.references,
@@ -108,9 +110,12 @@ pub fn ask(
         Ok(answer) => answer,
         Err(error) => return unanswered(&error, question.lang, about),
     };
-    writeln!(out)?;
+    writeln!(out, "{}", answer.mark())?;
+    for further in &answer.further {
+        writeln!(out, "\n{}\n{}", say(Msg::Further(&further.reference.title)), further.marked())?;
+    }
     if !answer.more.is_empty() {
-        writeln!(out, "\n{}: {}", say(Msg::More), answer.more)?;
+        writeln!(out, "\n{}\n{}", say(Msg::More), answer.more)?;
     }
     if answer.fallback {
         writeln!(about, "{}", say(Msg::Fallback))?;

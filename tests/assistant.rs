@@ -21,10 +21,11 @@ use tomato_assistant::knowledge::Knowledge;
 
 pub const QUESTION: &str = "Why are the bottoms of my tomatoes black?";
 /// The fields of an answer, as agreed with whoever reads the JSON.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "answer",
     "declined",
     "fallback",
+    "further",
     "more",
     "peak_rss_mb",
     "read_tok_s",
@@ -50,7 +51,7 @@ fn an_answer_goes_to_standard_output_and_the_rest_to_standard_error() {
     let entry = knowledge.entries().iter().find(|entry| said.err.contains(&format!("({})", entry.id))).unwrap();
     assert!(entry.id.contains("blossom-end-rot") || entry.id.contains("ber"), "{}", entry.id);
     // The tiny model was not trained to choose: the whole entry is shown, and nothing else.
-    assert_eq!(said.out, format!("{}\n", entry.output));
+    assert_eq!(said.out, format!("{} [1]\n", entry.output));
     assert_eq!(said.err.matches("\n  [").count(), 1, "one entry is cited: {}", said.err);
     for words in [
         "This is a whole reviewed entry",

@@ -4,7 +4,7 @@
 //! for word. Does NOT hold words of its own: they are in `text`.
 
 use super::{
-    Answer, Considered, Judged, Question, Reference,
+    Answer, Considered, Further, Judged, Question, Reference,
     choose::{Candidate, Choice, choose},
     library::{Library, OpenError},
     readings,
@@ -73,7 +73,7 @@ impl Answerer {
         self.stage = stage;
     }
 
-    /// Answers `question`. `on_text` gets the chosen sentences one by one, and empty text in between to ask whether to go on.
+    /// Answers `question`. `on_text` gets the sentences of `Answer::text` one by one, and empty text in between to ask whether to go on.
     ///
     /// # Errors
     /// All of [`AnswerError`].
@@ -119,7 +119,7 @@ impl Answerer {
         Ok(answer)
     }
 
-    /// Puts the chosen sentences of `hits` into `answer`, one by one; `scores` are those of all their sentences.
+    /// Puts the chosen sentences of `hits` into `answer`, the first block one by one; `scores` are those of all their sentences.
     fn compose(
         &self,
         answer: &mut Answer,
@@ -158,28 +158,28 @@ impl Answerer {
             let id = self.entry(hit).id.clone();
             answer.considered.push(Considered { id, found: hit.score, sentences: judged.collect() });
         }
-        if let Some((first, _)) = choice.direct.first() {
-            let more: Vec<&str> = choice.more.iter().map(|&sentence| passages[*first].sentences[sentence]).collect();
-            answer.more = more.join(" ");
-        }
-        for (reference, sentences) in choice.direct {
-            let entry = self.entry(&hits[reference]);
-            answer.references.push(Reference { id: entry.id.clone(), title: entry.instruction.clone() });
-            answer.cited.push(0);
-            for sentence in sentences {
-                let gap = if answer.text.is_empty() { "" } else { " " };
-                let piece = format!("{gap}{}", passages[reference].sentences[sentence]);
-                answer.text.push_str(&piece);
-                if let Some(count) = answer.cited.last_mut() {
-                    *count += 1;
-                }
-                if on_text(&piece).is_break() {
-                    answer.stopped = true;
-                    answer.more.clear();
-                    return;
-                }
+        let texts = |reference: usize, places: &[usize]| -> Vec<String> {
+            places.iter().map(|&place| passages[reference].sentences[place].into()).collect()
+        };
+        let mut blocks = choice.direct.iter();
+        let Some((first, chosen)) = blocks.next() else { return };
+        answer.references.push(self.reference(&hits[*first]));
+        for sentence in texts(*first, chosen) {
+            let gap = if answer.text.is_empty() { "" } else { " " };
+            let piece = format!("{gap}{sentence}");
+            answer.text.push_str(&piece);
+            if on_text(&piece).is_break() {
+                answer.stopped = true;
+                return;
             }
         }
+        for (other, chosen) in blocks {
+            let reference = self.reference(&hits[*other]);
+            answer.references.push(reference.clone());
+            let citation = answer.references.len();
+            answer.further.push(Further { reference, citation, sentences: texts(*other, chosen) });
+        }
+        answer.more = texts(*first, &choice.more).join(" ");
     }
 
     /// The answer that refuses.
@@ -200,6 +200,11 @@ impl Answerer {
 
     fn entry(&self, hit: &Hit) -> &Entry {
         &self.library.knowledge.entries()[hit.index]
+    }
+
+    fn reference(&self, hit: &Hit) -> Reference {
+        let entry = self.entry(hit);
+        Reference { id: entry.id.clone(), title: entry.instruction.clone() }
     }
 
     fn passage(&self, hit: &Hit) -> Passage<'_> {

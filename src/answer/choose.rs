@@ -18,7 +18,7 @@ pub struct Candidate {
 /// What is shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choice {
-    /// What answers: references in the order in which they are shown, each with sentences in their own order.
+    /// What answers: a block for each reference, in the order in which they are shown, each with sentences in their own order.
     pub direct: Vec<(usize, Vec<usize>)>,
     /// The other sentences of the first reference.
     pub more: Vec<usize>,

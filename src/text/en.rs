@@ -180,6 +180,7 @@ pub fn say(msg: &Msg) -> String {
             .into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),
+        Msg::Further(question) => format!("For another question: {question}"),
         Msg::More => "More on this [1]".into(),
         Msg::Considered => "What was read, with the search's score of each entry and the model's of each sentence (* shown):".into(),
         Msg::Rests => "Based on these reviewed entries:".into(),

@@ -178,6 +178,8 @@ pub enum Msg<'a> {
     ReadingsHeading,
     /// Heading above the references where they cannot be tapped.
     Rests,
+    /// Heading above what another entry adds: that entry's question, the case for which it was written.
+    Further(&'a str),
     /// Heading above the rest of the entry that the answer is from.
     More,
     /// Heading above what the model read: what the search and the model gave each, chosen sentences marked.

@@ -111,9 +111,14 @@ impl Lines {
                 if answer.declined {
                     self.add(&say(Msg::Declined), theme::NOTICE);
                 }
-                self.add(&answer.marked(), theme::BASE);
+                self.add(&format!("{}{}", answer.text, answer.mark()), theme::BASE);
                 if answer.stopped {
                     self.add(&say(Msg::Stopped), theme::NOTICE);
+                }
+                for further in &answer.further {
+                    self.gap();
+                    self.add(&say(Msg::Further(&further.reference.title)), theme::HEADING);
+                    self.add(&further.marked(), theme::BASE);
                 }
                 if !answer.more.is_empty() {
                     self.gap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crossterm::event::KeyCode;
 use tomato_assistant::{
-    answer::{Answer, Reference},
+    answer::{Answer, Further, Reference},
     knowledge::Category,
     stats::{Memory, Stats},
     tui::{
@@ -91,14 +91,16 @@ fn an_answer_says_all_that_it_is() {
         dropped_references: 1,
         fallback: true,
         stats,
-        ..answer("Water evenly. Keep pH at 5.8. Take off the fruit.")
+        ..answer("Water evenly. Keep pH at 5.8.")
     };
-    // Each sentence is marked with the entry that it is from.
-    whole.references.push(Reference { id: "gone".into(), title: "How often do I pick?".into() });
-    whole.cited = vec![2, 1];
+    // What another entry adds stands under its question, and each block is marked with the entry that it is from.
+    let other = Reference { id: "gone".into(), title: "How often do I pick?".into() };
+    whole.references.push(other.clone());
+    whole.further = vec![Further { reference: other, citation: 2, sentences: vec!["Take off the fruit.".into()] }];
     whole.more = "Pick again on Monday.".into();
     desk.worker(done(whole));
-    desk.shows(&["why", "Water evenly. Keep pH at 5.8. [1] Take off the fruit. [2]"]);
+    desk.shows(&["why", "Water evenly. Keep pH at 5.8. [1]  ", "For another question: How often do I pick?"]);
+    desk.shows(&["Take off the fruit. [2]"]);
     desk.shows(&["More on this [1]", "Pick again on Monday."]);
     desk.shows(&["This is a whole reviewed entry", "Air 31.4 °C is too warm.", "1 reference(s) left out"]);
     desk.shows(&["[1] Why is the bottom of my tomatoes black?", "[2] How often do I pick?"]);
