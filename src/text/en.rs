@@ -142,12 +142,12 @@ pub fn say(msg: &Msg) -> String {
             format!("Please make the window larger: at least {columns} columns and {rows} rows.")
         }
         Msg::MoreBelow => "more below".into(),
-        Msg::Loading(time) => format!("Loading the assistant, {} s", time.as_secs()),
+        Msg::Loading(time) => format!("Checking and loading the assistant, {} s", time.as_secs()),
         Msg::Ready => "Ready".into(),
         Msg::Reading(time) => format!("Reading the references, {} s", time.as_secs()),
         Msg::Answering(time) => format!("Answering, {} s", time.as_secs()),
         Msg::Stopping => "Stopping".into(),
-        Msg::OutOfOrder => "Out of order".into(),
+        Msg::OutOfOrder => "Out of order: ask a question to see why".into(),
         Msg::FirstWords(time) => format!("first word {:.1} s", time.as_secs_f64()),
         Msg::Cost(stats) => format!(
             "first words {:.1} s  total {:.1} s  {} tokens read, {:.0}/s  {:.0} MB (peak {:.0})",
@@ -170,7 +170,7 @@ pub fn say(msg: &Msg) -> String {
             "The assistant is still loading. Your question is answered as soon as it is ready.".into()
         }
         Msg::Queued => "The answer before is being stopped. Your question is next.".into(),
-        Msg::ReadMeanwhile => "Meanwhile you can read".into(),
+        Msg::ReadInstead => "Until there is an answer you can read".into(),
         Msg::ReadingPage => "Reading the references and your greenhouse's readings...".into(),
         Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
         Msg::Declined => "This is not about growing tomatoes in a greenhouse.".into(),
@@ -192,10 +192,17 @@ pub fn say(msg: &Msg) -> String {
         Msg::CuratedEntry => "Reviewed entry".into(),
         Msg::SourcesHeading => "Sources".into(),
         Msg::Source(source) => format!("{} ({})", source.title, source.publisher),
-        Msg::AnswererCrashed => "The assistant stopped because of an internal error. Please restart the device.".into(),
-        Msg::WorkerGone => "No question can be answered now. Please restart the device; the reviewed entries can \
-                            still be read."
+        Msg::AnswererCrashed => "An internal error kept the assistant from answering. It is being loaded again; please \
+                                 ask once more in a few seconds. Details are in the log."
             .into(),
+        Msg::AnswererGone(crashes) => format!(
+            "The assistant failed {crashes} times in a row because of an internal error and no longer tries. Switch the \
+             device off and on again; if that does not help, install the bundle again. Details are in the log."
+        ),
+        Msg::StillThere => "No question can be answered until this is put right. Readings, alarms and the reviewed entries are \
+                            still shown."
+            .into(),
+        Msg::AnyKey => "Press a key or tap to close this.".into(),
         Msg::NeedsTerminal => "The screen needs a terminal. Without one, use --headless --ask \"...\".".into(),
     }
 }

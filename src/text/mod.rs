@@ -140,7 +140,7 @@ pub enum Msg<'a> {
     WindowTooSmall(u16, u16),
     /// More lines follow below.
     MoreBelow,
-    /// State: the bundle is being opened, for so long.
+    /// State: the bundle is being checked and loaded, for so long.
     Loading(Duration),
     /// State: a question can be asked.
     Ready,
@@ -162,8 +162,8 @@ pub enum Msg<'a> {
     QueuedLoading,
     /// The question waits until the one before has stopped.
     Queued,
-    /// Heading: the curated entry can be read while waiting.
-    ReadMeanwhile,
+    /// Heading: the curated entry can be read while there is no answer.
+    ReadInstead,
     /// In place of the answer while the prompt is read.
     ReadingPage,
     /// The answer is a whole curated entry: the model cannot choose.
@@ -194,10 +194,14 @@ pub enum Msg<'a> {
     SourcesHeading,
     /// One source of an entry.
     Source(&'a Source),
-    /// The answerer panicked.
+    /// The answerer panicked and is opened again.
     AnswererCrashed,
-    /// The answerer's thread is gone.
-    WorkerGone,
+    /// The answerer panicked this many times in a row and is given up.
+    AnswererGone(u32),
+    /// What still works though no question can be answered.
+    StillThere,
+    /// How to leave words that fill the screen.
+    AnyKey,
     /// Standard output is no terminal.
     NeedsTerminal,
 }

@@ -95,15 +95,18 @@ impl Lines {
             Phase::Queued => {
                 let loading = app.engine == Engine::Loading;
                 self.add(&say(if loading { Msg::QueuedLoading } else { Msg::Queued }), theme::QUIET);
-                if let Some(index) = exchange.entry {
-                    self.gap();
-                    self.add(&say(Msg::ReadMeanwhile), theme::HEADING);
-                    self.item(&app.entries[index].instruction, Target::Open(index));
-                }
+                self.unanswered(app, exchange);
             }
             Phase::Reading => self.add(&say(Msg::ReadingPage), theme::QUIET),
             Phase::Answering | Phase::Stopping => self.add(&exchange.text, theme::BASE),
-            Phase::Failed(words) => self.add(words, theme::ALARM),
+            Phase::Failed(words) => {
+                self.add(words, theme::ALARM);
+                if matches!(app.engine, Engine::Gone(_)) {
+                    self.gap();
+                    self.add(&say(Msg::StillThere), theme::BASE);
+                }
+                self.unanswered(app, exchange);
+            }
             Phase::Done(answer) => {
                 if answer.fallback {
                     self.add(&say(Msg::Fallback), theme::NOTICE);
@@ -146,6 +149,15 @@ impl Lines {
                     }
                 }
             }
+        }
+    }
+
+    /// A curated question has its entry, whatever becomes of the answerer.
+    fn unanswered(&mut self, app: &App, exchange: &Exchange) {
+        if let Some(index) = exchange.entry {
+            self.gap();
+            self.add(&app.lang.say(&Msg::ReadInstead), theme::HEADING);
+            self.item(&app.entries[index].instruction, Target::Open(index));
         }
     }
 
