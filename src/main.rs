@@ -16,7 +16,7 @@ use std::{
 };
 use tomato_assistant::{
     answer::{Answerer, Question},
-    bundle::{self, Bundle},
+    bundle::{self, Bundle, KNOWLEDGE, TARGETS},
     climate::{Period, Quantity, Reading, Snapshot, Targets, assess},
     config::Config,
     headless::{self, Outcome},
@@ -102,10 +102,17 @@ fn main() -> ExitCode {
         return Exit::Failed(error.to_string()).into();
     }
     let arguments = Arguments::parse();
-    run(&arguments).unwrap_or_else(|exit| exit).into()
+    let exit = run(&arguments).unwrap_or_else(|exit| exit);
+    if !arguments.headless
+        && let Exit::Failed(words) | Exit::Misused(words) = &exit
+    {
+        // A greenhouse's panel has no other place to read them; without a terminal, standard error has to do.
+        let _ = tui::tell(words, Lang::default());
+    }
+    exit.into()
 }
 
-/// Settings, log, bundle, then one of the three ways to run.
+/// Settings, log, place of the bundle, then one of the three ways to run.
 fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let words = Lang::default();
     let config = Config::find(arguments.config.as_deref())
@@ -121,14 +128,13 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
         Some(folder) => folder.clone(),
         None => bundle::default_dir().map_err(|error| Exit::Failed(lang.say(&Msg::Bundle(&error))))?,
     };
-    let bundle = Bundle::open(&folder).map_err(|error| Exit::Failed(lang.say(&Msg::Bundle(&error))))?;
     if !arguments.headless {
-        return screen(&config, bundle, lang);
+        return screen(&config, folder, lang);
     }
 
     let interrupted = interrupted().map_err(|error| Exit::Failed(error.to_string()))?;
     let stopped = || interrupted.load(Ordering::Relaxed);
-    let mut answerer = open(&bundle, &config, lang).map_err(Exit::Failed)?;
+    let mut answerer = open(&folder, &config, lang).map_err(Exit::Failed)?;
     let (mut out, mut about) = (io::stdout(), io::stderr());
     let outcome = if let Some(file) = &arguments.batch {
         batch(&mut answerer, file, lang, &stopped, &mut out)
@@ -150,20 +156,21 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     }
 }
 
-/// The screen, with the worker behind it and the probes beside it.
-fn screen(config: &Config, bundle: Bundle, lang: Lang) -> Result<Exit, Exit> {
+/// The screen, with the worker behind it and the probes beside it. Of the bundle only the entries and the targets must be
+/// whole for that, since readings and alarms need no model; the rest is checked, for seconds, behind the screen.
+fn screen(config: &Config, folder: PathBuf, lang: Lang) -> Result<Exit, Exit> {
     let unusable = |error: &dyn std::fmt::Display| {
         log::error!("{error}");
         Exit::Failed(lang.say(&Msg::BundleUnusable))
     };
-    let read = |path: PathBuf| std::fs::read_to_string(path).map_err(|error| unusable(&error));
-    let knowledge = Knowledge::parse(&read(bundle.knowledge())?).map_err(|error| unusable(&error))?;
-    let targets = Targets::parse(&read(bundle.targets())?).map_err(|error| unusable(&error))?;
+    let read = |name| Bundle::text(&folder, name).map_err(|error| Exit::Failed(lang.say(&Msg::Bundle(&error))));
+    let knowledge = Knowledge::parse(&read(KNOWLEDGE)?).map_err(|error| unusable(&error))?;
+    let targets = Targets::parse(&read(TARGETS)?).map_err(|error| unusable(&error))?;
     let probes = sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::ReplayError(&error))))?;
     let poller = sensors::Poller::start(probes, config.poll, config.stale_after)
         .map_err(|error| Exit::Failed(error.to_string()))?;
     let (stage, settings) = (config.stage, config.clone());
-    let worker = Worker::start(lang, move || open(&bundle, &settings, lang));
+    let worker = Worker::start(lang, move || open(&folder, &settings, lang));
     let greenhouse = || {
         let snapshot = poller.snapshot();
         let assessment = assess(&snapshot, &targets, stage, Period::of(&snapshot));
@@ -174,9 +181,13 @@ fn screen(config: &Config, bundle: Bundle, lang: Lang) -> Result<Exit, Exit> {
     Ok(Exit::Done)
 }
 
-/// Loads the answerer; the error is in words for the grower.
-fn open(bundle: &Bundle, config: &Config, lang: Lang) -> Result<Answerer, String> {
-    Answerer::open(bundle, config.stage).map_err(|error| {
+/// Checks the bundle in `folder` and loads the answerer; the error is in words for the grower.
+fn open(folder: &Path, config: &Config, lang: Lang) -> Result<Answerer, String> {
+    let bundle = Bundle::open(folder).map_err(|error| {
+        log::error!("{error}");
+        lang.say(&Msg::Bundle(&error))
+    })?;
+    Answerer::open(&bundle, config.stage).map_err(|error| {
         log::error!("{error}");
         lang.say(&Msg::CannotOpen(&error))
     })

@@ -2,10 +2,9 @@
 
 use crate::{
     home::{ASSISTANT, Home, Said, tiny},
-    program::{command, words},
+    program::command,
     tiny_bundle,
 };
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::{Value, json};
 use std::{
     ffi::OsStr,
@@ -228,7 +227,7 @@ fn without_a_bundle_there_is_advice() {
     let place = home.path("nowhere");
     let advice = ["No bundle is installed in", place.to_str().unwrap(), "pipeline quickstart"];
     home.run(&["--headless", "--ask", QUESTION]).refused(1, &advice);
-    // The screen is not even begun.
+    // So does the screen where there is no terminal.
     home.run(&[]).refused(1, &advice);
     // Without settings it is looked for in the user's own folders, which this test has replaced.
     let output = command(ASSISTANT).envs(home.folders()).args(["--headless", "--ask", QUESTION]).output().unwrap();
@@ -294,36 +293,6 @@ fn a_signal_ends_the_answer_with_code_1_and_whole_lines() {
     assert_eq!((said.code, said.err.as_str()), (Some(1), ""));
     assert!(writer.join().unwrap() < 5000);
     assert!(answers.lines().all(|line| fields(&serde_json::from_str(line).unwrap()).len() == FIELDS.len() + 1));
-}
-
-#[test]
-fn the_screen_opens_on_a_bundle_and_gives_the_terminal_back() {
-    let home = tiny();
-    let pair = native_pty_system().openpty(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
-    let discipline = || format!("{:?}", pair.master.get_termios().unwrap());
-    let before = discipline();
-    let mut command = CommandBuilder::from_argv(words(ASSISTANT).into_iter().map(Into::into).collect());
-    command.args([OsStr::new("--config"), home.path("assistant.toml").as_os_str()]);
-    home.folders().iter().for_each(|(name, path)| command.env(name, path));
-    command.env("TERM", "xterm-256color");
-    command.cwd(home.0.path());
-    let mut child = pair.slave.spawn_command(command).unwrap();
-    let mut reader = pair.master.try_clone_reader().unwrap();
-    let mut shown = Vec::new();
-    let mut buffer = [0; 4096];
-    while !String::from_utf8_lossy(&shown).contains("Ready") {
-        let count = reader.read(&mut buffer).unwrap();
-        shown.extend(&buffer[..count]);
-        assert!(count > 0, "{}", String::from_utf8_lossy(&shown));
-    }
-    assert_ne!(discipline(), before, "raw mode");
-    pair.master.take_writer().unwrap().write_all(b"\x03").unwrap();
-    // What is drawn must be read, or the child waits for room.
-    let rest = thread::spawn(move || while matches!(reader.read(&mut buffer), Ok(1..)) {});
-    assert_eq!(child.wait().unwrap().exit_code(), 0);
-    assert_eq!(discipline(), before);
-    drop(pair);
-    rest.join().unwrap();
 }
 
 #[test]

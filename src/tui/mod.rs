@@ -91,6 +91,22 @@ pub fn run(
     Ok(())
 }
 
+/// Fills the screen with `words` until a key, a tap or a signal comes. For what keeps the app from starting: behind a panel that
+/// shows nothing else, words that vanish with the process are never read.
+///
+/// # Errors
+/// The terminal's; there may be none.
+pub fn tell(words: &str, lang: Lang) -> io::Result<()> {
+    let mut screen = screen::Screen::take(lang)?;
+    while !screen.ended() {
+        screen.terminal.draw(|frame| view::tell(words, lang, frame))?;
+        if event::poll(TICK)? && matches!(event::read()?, Input::Key(_) | Input::Mouse(_)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// What the terminal says in the app's terms.
 fn translate(input: Input) -> Option<Event> {
     match input {

@@ -31,7 +31,7 @@ fn home_has_everything_at_every_size() {
             "not measured: humidity, CO2",
             "2 readings need a look",
         ]);
-        desk.shows(&["Loading the assistant, 7 s"]);
+        desk.shows(&["Checking and loading the assistant, 7 s"]);
     }
 }
 
