@@ -159,6 +159,7 @@ fn judge(
         readings_note: note.into(),
         references: answer.references.iter().map(|reference| reference.id.clone()).collect(),
         declined: answer.declined,
+        nearest_only: answer.nearest_only,
         fallback: answer.fallback,
         further: answer.further.clone(),
         more: answer.more.clone(),

@@ -8,6 +8,7 @@ use crate::{
 use std::{collections::HashMap, ops::ControlFlow};
 use tomato_assistant::{
     answer::{Answer, Answerer, Further, LONGEST_QUESTION, Question, Reference},
+    bundle::Bundle,
     climate::Stage,
     engine::CONTEXT,
     knowledge::{Knowledge, sentences::sentences},
@@ -118,10 +119,32 @@ fn what_the_model_finds_right_in_other_entries_stands_apart_under_their_question
 }
 
 #[test]
+fn an_answer_that_no_sentence_clearly_gives_says_so() {
+    // Every sentence gets the head's bias.
+    for (bias, nearest_only) in [(-1.5, false), (-2.5, true)] {
+        let (_dir, bundle) = judging(&vec![0.0; some_vector().len()], bias);
+        let (answer, _) = answer(&mut Answerer::open(&bundle, Stage::default()).unwrap(), QUESTION);
+        is_verbatim(&answer);
+        assert_eq!((answer.nearest_only, answer.declined, answer.fallback), (nearest_only, false, false));
+    }
+}
+
+#[test]
+fn scores_that_are_no_numbers_show_the_best_entry_whole() {
+    let vector: Vec<f32> = some_vector().iter().map(|value| value.signum() * f32::MAX).collect();
+    let (_dir, bundle) = judging(&vector, 0.0);
+    shows_the_best_entry_whole(&bundle);
+}
+
+#[test]
 fn without_a_head_the_best_entry_is_shown_whole() {
-    let mut answerer = Answerer::open(bundle(), Stage::default()).unwrap();
+    shows_the_best_entry_whole(bundle());
+}
+
+fn shows_the_best_entry_whole(bundle: &Bundle) {
+    let mut answerer = Answerer::open(bundle, Stage::default()).unwrap();
     let (answer, pieces) = answer(&mut answerer, QUESTION);
-    assert!(answer.fallback && !answer.declined);
+    assert!(answer.fallback && !answer.declined && !answer.nearest_only);
     is_verbatim(&answer);
     assert_eq!(answer.references.len(), 1);
     assert_eq!((&answer.text, answer.more.as_str()), (&outputs()[&answer.references[0].id], ""));

@@ -20,12 +20,13 @@ use tomato_assistant::knowledge::Knowledge;
 
 pub const QUESTION: &str = "Why are the bottoms of my tomatoes black?";
 /// The fields of an answer, as agreed with whoever reads the JSON.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "answer",
     "declined",
     "fallback",
     "further",
     "more",
+    "nearest_only",
     "peak_rss_mb",
     "read_tok_s",
     "read_tokens",

@@ -45,7 +45,9 @@ pub struct Answered {
     pub references: Vec<String>,
     /// It was refused.
     pub declined: bool,
-    /// The model's text was unusable.
+    /// It says that it is only the nearest.
+    pub nearest_only: bool,
+    /// It is a whole entry, since the model cannot choose.
     pub fallback: bool,
     /// Facts that were not told.
     pub missing: Vec<String>,

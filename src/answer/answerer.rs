@@ -19,7 +19,7 @@ use crate::{
         sentences::sentences,
     },
     prompt::{self, Passage},
-    stats::Memory,
+    stats::{Memory, Stats},
     text::Msg,
 };
 use std::{
@@ -91,10 +91,10 @@ impl Answerer {
         let signals = assessment.signals();
         let query = Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
         let found = self.library.index.search(&query);
-        let mut answer = Answer { readings_note, ..Answer::default() };
         if !found.on_topic || found.hits.is_empty() {
-            return Ok(self.decline(answer, question, start, on_text));
+            return Ok(decline(readings_note, question, start, on_text));
         }
+        let mut answer = Answer { readings_note, ..Answer::default() };
 
         let hits = &found.hits[..REFERENCES.min(found.hits.len())];
         let (ids, ends, hits) = self.prompt(hits, &answer.readings_note, &text)?;
@@ -109,9 +109,6 @@ impl Answerer {
         answer.stats.prompt_tokens = if scores.is_some() { ids.len() } else { 0 };
         if !answer.stopped {
             self.compose(&mut answer, &hits, scores.as_deref(), on_text);
-        }
-        if answer.text.is_empty() && !answer.stopped {
-            return Ok(self.decline(answer, question, start, on_text));
         }
         answer.stats.time_to_first_token = before + answer.stats.reading;
         answer.stats.total = start.elapsed();
@@ -128,6 +125,8 @@ impl Answerer {
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) {
         let passages: Vec<Passage> = hits.iter().map(|hit| self.passage(hit)).collect();
+        // A damaged model's scores may be no numbers. They choose nothing, but the entry as it stands is still right.
+        let scores = scores.filter(|scores| scores.iter().all(|score| score.is_finite()));
         let mut rest = scores.unwrap_or_default().iter();
         let candidates: Vec<Candidate> = hits
             .iter()
@@ -146,6 +145,7 @@ impl Answerer {
             choice.add_warnings(part, &passages[reference].sentences, &self.entry(&hits[reference]).warnings);
         }
         answer.fallback = scores.is_none();
+        answer.nearest_only = choice.nearest_only;
         let is_chosen = |reference: usize, sentence: usize| {
             choice.direct.iter().any(|(own, sentences)| *own == reference && sentences.contains(&sentence))
         };
@@ -182,22 +182,6 @@ impl Answerer {
         answer.more = texts(*first, &choice.more).join(" ");
     }
 
-    /// The answer that refuses.
-    fn decline(
-        &self,
-        mut answer: Answer,
-        question: &Question,
-        start: Instant,
-        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
-    ) -> Answer {
-        answer.declined = true;
-        answer.text = question.lang.say(&Msg::Refusal);
-        let _ = on_text(&answer.text);
-        answer.stats.total = start.elapsed();
-        answer.stats.memory = Memory::now();
-        answer
-    }
-
     fn entry(&self, hit: &Hit) -> &Entry {
         &self.library.knowledge.entries()[hit.index]
     }
@@ -226,6 +210,19 @@ impl Answerer {
         }
         Err(EngineError::PromptTooLong { tokens }.into())
     }
+}
+
+/// The answer that refuses, with the readings all the same.
+fn decline(
+    readings_note: String,
+    question: &Question,
+    start: Instant,
+    on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+) -> Answer {
+    let text = question.lang.say(&Msg::Refusal);
+    let _ = on_text(&text);
+    let stats = Stats { total: start.elapsed(), memory: Memory::now(), ..Stats::default() };
+    Answer { text, readings_note, declined: true, stats, ..Answer::default() }
 }
 
 /// Of the measures a question names, those that a probe measures: "which temperature kills mould?" is no complaint about

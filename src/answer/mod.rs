@@ -84,9 +84,11 @@ pub struct Answer {
     pub references: Vec<Reference>,
     /// What the model read, best found first.
     pub considered: Vec<Considered>,
-    /// The question is not about tomato growing, or no reference answers it.
+    /// The search found no entry for the question, and `text` says so. The model declines nothing.
     pub declined: bool,
-    /// The model was not trained to choose, and `text` is the whole best entry.
+    /// No sentence clearly answers the question; `text` is the nearest.
+    pub nearest_only: bool,
+    /// The model cannot choose (it was not trained to, or its scores are no numbers), and `text` is the whole best entry.
     pub fallback: bool,
     /// The grower stopped it; `text` is what had come so far.
     pub stopped: bool,

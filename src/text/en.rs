@@ -172,7 +172,10 @@ pub fn say(msg: &Msg) -> String {
         Msg::Queued => "The answer before is being stopped. Your question is next.".into(),
         Msg::ReadInstead => "Until there is an answer you can read".into(),
         Msg::ReadingPage => "Reading the references and your greenhouse's readings...".into(),
-        Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
+        Msg::NearestOnly => {
+            "None of the reviewed entries clearly answers this. The nearest one says:".into()
+        }
+        Msg::Fallback => "This is a whole reviewed entry: the model could not choose from it.".into(),
         Msg::Declined => "This is not about growing tomatoes in a greenhouse.".into(),
         Msg::Refusal => "I can only help with growing tomatoes in a greenhouse: diseases and pests, climate, nutrition and \
                          watering, sensors, and finding the cause of a problem. I found nothing reviewed on this question. \

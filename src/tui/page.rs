@@ -114,6 +114,9 @@ impl Lines {
                 if answer.declined {
                     self.add(&say(Msg::Declined), theme::NOTICE);
                 }
+                if answer.nearest_only {
+                    self.add(&say(Msg::NearestOnly), theme::NOTICE);
+                }
                 self.add(&format!("{}{}", answer.text, answer.mark()), theme::BASE);
                 if answer.stopped {
                     self.add(&say(Msg::Stopped), theme::NOTICE);
