@@ -176,7 +176,7 @@ pub fn say(msg: &Msg) -> String {
             "None of the reviewed entries clearly answers this. The nearest one says:".into()
         }
         Msg::Fallback => "This is a whole reviewed entry: the model could not choose from it.".into(),
-        Msg::Declined => "This is not about growing tomatoes in a greenhouse.".into(),
+        Msg::Declined => "No reviewed entry was found for this question.".into(),
         Msg::Refusal => "I can only help with growing tomatoes in a greenhouse: diseases and pests, climate, nutrition and \
                          watering, sensors, and finding the cause of a problem. I found nothing reviewed on this question. \
                          Please ask it in other words, or ask your adviser."

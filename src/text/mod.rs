@@ -170,9 +170,9 @@ pub enum Msg<'a> {
     NearestOnly,
     /// The answer is a whole curated entry: the model cannot choose.
     Fallback,
-    /// Heading: the question is not about tomatoes.
+    /// Heading of a refusal.
     Declined,
-    /// In place of an answer to a question that is not about tomatoes.
+    /// In place of an answer that no reviewed entry gives.
     Refusal,
     /// The answer was stopped.
     Stopped,

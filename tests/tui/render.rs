@@ -117,7 +117,7 @@ fn an_answer_says_all_that_it_is() {
     desk.hides(&["Ready", "R..."]);
     desk.key(KeyCode::F(5));
     desk.worker(done(Answer { declined: true, ..Answer::default() }));
-    desk.shows(&["not about growing tomatoes"]);
+    desk.shows(&["No reviewed entry was found for this question."]);
 }
 
 #[test]
