@@ -183,6 +183,7 @@ pub fn say(msg: &Msg) -> String {
             .into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),
+        Msg::ReadingsWhenAsked(age) => format!("Your greenhouse when you asked, {} ago", say(&Msg::Age(*age))),
         Msg::Further(question) => format!("For another question: {question}"),
         Msg::More => "More on this [1]".into(),
         Msg::Considered => "What was read, with the search's score of each entry and the model's of each sentence (* shown):".into(),

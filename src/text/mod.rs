@@ -176,8 +176,10 @@ pub enum Msg<'a> {
     Refusal,
     /// The answer was stopped.
     Stopped,
-    /// Heading above what the readings say.
+    /// Heading above what the readings say, just now.
     ReadingsHeading,
+    /// Heading above what the readings said when the question was asked, so long ago.
+    ReadingsWhenAsked(Duration),
     /// Heading above the references where they cannot be tapped.
     Rests,
     /// Heading above what another entry adds: that entry's question, the case for which it was written.

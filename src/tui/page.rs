@@ -133,7 +133,9 @@ impl Lines {
                 }
                 if !answer.readings_note.is_empty() {
                     self.gap();
-                    self.add(&say(Msg::ReadingsHeading), theme::HEADING);
+                    // An answer may stay on the screen overnight.
+                    let age = app.now.instant.saturating_duration_since(exchange.asked);
+                    self.add(&say(Msg::ReadingsWhenAsked(age)), theme::HEADING);
                     self.add(&answer.readings_note, theme::BASE);
                 }
                 if answer.dropped_references > 0 {

@@ -103,6 +103,9 @@ fn an_answer_says_all_that_it_is() {
     desk.shows(&["why", "Water evenly. Keep pH at 5.8. [1]  ", "For another question: How often do I pick?"]);
     desk.shows(&["Take off the fruit. [2]"]);
     desk.shows(&["More on this [1]", "Pick again on Monday."]);
+    desk.shows(&["Your greenhouse when you asked, 0 s ago"]);
+    desk.at(8 * 3600);
+    desk.shows(&["Your greenhouse when you asked, 8 h ago"]);
     desk.shows(&["None of the reviewed entries clearly answers this."]);
     desk.shows(&["This is a whole reviewed entry", "Air 31.4 °C is too warm.", "1 reference(s) left out"]);
     desk.shows(&["[1] Why is the bottom of my tomatoes black?", "[2] How often do I pick?"]);
