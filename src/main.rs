@@ -1,4 +1,5 @@
-//! The assistant: arguments and config to one of three ways to run: screen, one question, a batch of questions.
+//! The assistant: arguments and config to one of the ways to run: screen, one question, a batch of questions, a change of
+//! the installed bundle.
 //!
 //! The only place of the appliance that knows arguments and exit codes.
 
@@ -16,7 +17,7 @@ use std::{
 };
 use tomato_assistant::{
     answer::{Answerer, Question},
-    bundle::{self, Bundle, KNOWLEDGE, TARGETS},
+    bundle::{self, Bundle, BundleError, KNOWLEDGE, TARGETS},
     climate::{Period, Quantity, Reading, Snapshot, Targets, assess},
     config::Config,
     headless::{self, Outcome},
@@ -55,9 +56,21 @@ struct Arguments {
     /// A reading to answer by, such as ec=4.1; may be given several times
     #[arg(long = "reading", value_name = "NAME=VALUE", requires = "ask", conflicts_with = "batch")]
     readings: Vec<String>,
+    /// Install the bundle in FOLDER in place of the present one, which is kept for --rollback, and end
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["headless", "rollback"])]
+    install: Option<PathBuf>,
+    /// Bring back the bundle that the last --install replaced, and end
+    #[arg(long, conflicts_with = "headless")]
+    rollback: bool,
     /// Settings file, instead of the usual place
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn opens_screen(&self) -> bool {
+        !self.headless && self.install.is_none() && !self.rollback
+    }
 }
 
 fn category(name: &str) -> Result<Category, String> {
@@ -71,7 +84,7 @@ fn language(name: &str) -> Result<Lang, String> {
 
 /// What the process says to its caller, and the only place where exit codes are chosen.
 enum Exit {
-    /// Answered, declined, or the screen was left.
+    /// Answered, declined, installed, or the screen was left.
     Done,
     /// Something failed; the words say what to do. Empty if that has been said.
     Failed(String),
@@ -103,7 +116,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let exit = run(&arguments).unwrap_or_else(|exit| exit);
-    if !arguments.headless
+    if arguments.opens_screen()
         && let Exit::Failed(words) | Exit::Misused(words) = &exit
     {
         // A greenhouse's panel has no other place to read them; without a terminal, standard error has to do.
@@ -112,7 +125,7 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// Settings, log, place of the bundle, then one of the three ways to run.
+/// Settings, log, place of the bundle, then one of the ways to run.
 fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let words = Lang::default();
     let config = Config::find(arguments.config.as_deref())
@@ -128,8 +141,14 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
         Some(folder) => folder.clone(),
         None => bundle::default_dir().map_err(|error| Exit::Failed(lang.say(&Msg::Bundle(&error))))?,
     };
-    if !arguments.headless {
+    if arguments.opens_screen() {
         return screen(&config, folder, lang);
+    }
+    if let Some(from) = &arguments.install {
+        return changed(bundle::install(from, &folder), &Msg::Installed(&folder), lang);
+    }
+    if arguments.rollback {
+        return changed(bundle::rollback(&folder), &Msg::RolledBack(&folder), lang);
     }
 
     let interrupted = interrupted().map_err(|error| Exit::Failed(error.to_string()))?;
@@ -154,6 +173,14 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
         Err(error) => Err(Exit::Failed(error.to_string())),
     }
+}
+
+/// Says how a change of the installed bundle ended.
+fn changed(outcome: Result<(), BundleError>, done: &Msg, lang: Lang) -> Result<Exit, Exit> {
+    outcome.map_err(|error| Exit::Failed(lang.say(&Msg::Bundle(&error))))?;
+    // Done is done, though nobody may be listening.
+    let _ = writeln!(io::stdout(), "{}", lang.say(done));
+    Ok(Exit::Done)
 }
 
 /// The screen, with the worker behind it and the probes beside it. Of the bundle only the entries and the targets must be

@@ -206,6 +206,9 @@ fn flags_that_do_not_go_together_are_wrong_use() {
         (&["--lang", "en"], "--headless"),
         (&["--headless", "--ask", "x", "--lang", "xx"], "the languages are en"),
         (&["--headless", "--ask", "x", "--category", "cooking"], "the categories are disease_management,"),
+        (&["--install", "x", "--rollback"], "cannot be used with"),
+        (&["--headless", "--ask", "x", "--install", "x"], "cannot be used with"),
+        (&["--headless", "--ask", "x", "--rollback"], "cannot be used with"),
         (&["--hedless"], "--headless"),
         (&["why?"], "unexpected argument"),
     ] {
@@ -226,13 +229,38 @@ fn wrong_settings_are_wrong_use_with_their_line() {
 fn without_a_bundle_there_is_advice() {
     let home = Home::new(Path::new("nowhere"));
     let place = home.path("nowhere");
-    let advice = ["No bundle is installed in", place.to_str().unwrap(), "pipeline quickstart"];
+    let advice = ["There is no bundle in", place.to_str().unwrap(), "pipeline quickstart"];
     home.run(&["--headless", "--ask", QUESTION]).refused(1, &advice);
     // So does the screen where there is no terminal.
     home.run(&[]).refused(1, &advice);
     // Without settings it is looked for in the user's own folders, which this test has replaced.
     let output = command(ASSISTANT).envs(home.folders()).args(["--headless", "--ask", QUESTION]).output().unwrap();
-    Said::from(output).refused(1, &["No bundle is installed in", home.path("home").to_str().unwrap()]);
+    Said::from(output).refused(1, &["There is no bundle in", home.path("home").to_str().unwrap()]);
+}
+
+#[test]
+fn a_bundle_is_installed_and_rolled_back() {
+    let home = Home::new(Path::new("state/bundle"));
+    let (new, installed) = (home.path("new"), home.path("state/bundle"));
+    let (install, rollback) = (["--install", new.to_str().unwrap()], ["--rollback"]);
+    home.run(&install).refused(1, &["There is no bundle in", "new"]);
+    home.run(&rollback).refused(1, &["no earlier bundle beside", "state/bundle"]);
+    tiny_bundle::copy(&new);
+    let changed = |arguments: &[&str], words: &str| {
+        let said = home.run(arguments);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+        assert!(said.out.contains(words) && said.out.contains(installed.to_str().unwrap()), "{}", said.out);
+        assert_eq!(home.run(&["--headless", "--ask", QUESTION]).code, Some(0));
+    };
+    changed(&install, "The bundle is installed in");
+    changed(&install, "The bundle is installed in");
+    changed(&rollback, "The earlier bundle is back in");
+    // A bad copy changes nothing.
+    fs::write(new.join("model.gguf"), "short").unwrap();
+    home.run(&install).refused(1, &["is damaged: model.gguf", "--rollback"]);
+    fs::remove_file(new.join("manifest.json")).unwrap();
+    home.run(&install).refused(1, &["is not a bundle", "after --install"]);
+    changed(&rollback, "The earlier bundle is back in");
 }
 
 #[test]
@@ -302,9 +330,19 @@ fn help_and_version_need_nothing() {
     let version = home.run(&["--version"]);
     assert_eq!((version.code, version.out), (Some(0), format!("tomato-assistant {}\n", env!("CARGO_PKG_VERSION"))));
     let help = home.run(&["--help"]);
-    for flag in
-        ["--headless", "--ask", "--batch", "--json", "--explain", "--category", "--lang", "--reading", "--config"]
-    {
+    for flag in [
+        "--headless",
+        "--ask",
+        "--batch",
+        "--json",
+        "--explain",
+        "--category",
+        "--lang",
+        "--reading",
+        "--install",
+        "--rollback",
+        "--config",
+    ] {
         assert!(help.code == Some(0) && help.out.contains(flag), "{}", help.out);
     }
     assert!(!home.path("home").exists() && !home.path("log.txt").exists());

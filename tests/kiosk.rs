@@ -56,7 +56,7 @@ fn what_keeps_the_screen_from_starting_stays_until_a_key() {
     let unread = Home::new(Path::new("nowhere"));
     unread.settings("bundel = 1");
     for (home, code, words) in [
-        (Home::new(Path::new("nowhere")), 1, "No bundle is installed"),
+        (Home::new(Path::new("nowhere")), 1, "There is no bundle in"),
         (damaged("targets.toml"), 1, "targets.toml"),
         (damaged("knowledge.json"), 1, "knowledge.json"),
         (damaged("manifest.json"), 1, "manifest.json"),

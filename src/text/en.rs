@@ -35,6 +35,16 @@ pub fn say(msg: &Msg) -> String {
         }
         .into(),
         Msg::Bundle(error) => bundle(error),
+        Msg::Installed(dir) => format!(
+            "The bundle is installed in {} and is used from the next start of the assistant. If it replaced a whole one, \
+             `assistant --rollback` brings that back.",
+            dir.display()
+        ),
+        Msg::RolledBack(dir) => format!(
+            "The earlier bundle is back in {} and is used from the next start of the assistant. `assistant --rollback` \
+             again undoes this.",
+            dir.display()
+        ),
         Msg::EmptyQuestion => "Please type a question first.".into(),
         Msg::ReferencesDropped(count) => format!("({count} reference(s) left out: the question is very long.)"),
         Msg::BundleUnusable => "The bundle holds something that this version cannot read. Please install a bundle made for \
@@ -201,7 +211,7 @@ pub fn say(msg: &Msg) -> String {
             .into(),
         Msg::AnswererGone(crashes) => format!(
             "The assistant failed {crashes} times in a row because of an internal error and no longer tries. Switch the \
-             device off and on again; if that does not help, install the bundle again. Details are in the log."
+             device off and on again; if that does not help, install the bundle again (`assistant --install FOLDER`). Details are in the log."
         ),
         Msg::StillThere => "No question can be answered until this is put right. Readings, alarms and the reviewed entries are \
                             still shown."
@@ -214,12 +224,12 @@ pub fn say(msg: &Msg) -> String {
 fn bundle(error: &BundleError) -> String {
     match error {
         BundleError::Missing(dir) => format!(
-            "No bundle is installed in {}. On the build computer run `pipeline quickstart \"a question\"`, or copy a \
-             bundle folder to that place, or set `bundle` in assistant.toml to where it is.",
+            "There is no bundle in {}. Install one with `assistant --install FOLDER`, or set `bundle` in assistant.toml to \
+             where it is. On the build computer `pipeline quickstart \"a question\"` makes and installs one.",
             dir.display()
         ),
         BundleError::NotABundle { dir, why } => format!(
-            "{} is not a bundle: {why}. Nothing was changed there. Check the path in assistant.toml or after --bundle.",
+            "{} is not a bundle: {why}. Nothing was changed there. Check the path in assistant.toml or after --install.",
             dir.display()
         ),
         BundleError::Version { dir, found } => format!(
@@ -229,8 +239,8 @@ fn bundle(error: &BundleError) -> String {
             crate::bundle::FORMAT_VERSION
         ),
         BundleError::Damaged { dir, file, why } => format!(
-            "The bundle in {} is damaged: {file} {why}. Install it again from the original, or roll back to the \
-             earlier one.",
+            "The bundle in {} is damaged: {file} {why}. Install it again from the original (`assistant \
+             --install FOLDER`), or bring the earlier one back (`assistant --rollback`).",
             dir.display()
         ),
         BundleError::NoSpace { dir, needed } => format!(
@@ -245,7 +255,8 @@ fn bundle(error: &BundleError) -> String {
             path.display()
         ),
         BundleError::NothingEarlier(dir) => format!(
-            "There is no earlier bundle beside {}, so nothing was rolled back. Install a bundle instead.",
+            "There is no earlier bundle beside {}, so nothing was changed. Install one with `assistant --install \
+             FOLDER` instead.",
             dir.display()
         ),
         BundleError::NoHome => "This user has no home folder, so the place of the bundle is unknown. Set `bundle` in \

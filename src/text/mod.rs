@@ -66,6 +66,10 @@ pub enum Msg<'a> {
     EmptyQuestion,
     /// Why there is no usable bundle, and what to do about it.
     Bundle(&'a crate::bundle::BundleError),
+    /// A bundle was installed in this folder.
+    Installed(&'a std::path::Path),
+    /// The earlier bundle is back in this folder.
+    RolledBack(&'a std::path::Path),
     /// A reference was left out because the question was long.
     ReferencesDropped(usize),
     /// A bundle that is whole cannot be used; the log says why.
