@@ -35,8 +35,8 @@ struct Record<'a> {
     total_s: f64,
     read_tokens: usize,
     read_tok_s: f64,
-    rss_mb: f64,
-    peak_rss_mb: f64,
+    rss_mib: f64,
+    peak_rss_mib: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     considered: Option<&'a [Considered]>,
 }
@@ -58,8 +58,8 @@ impl<'a> Record<'a> {
             total_s: round(answer.stats.total.as_secs_f64()),
             read_tokens: answer.stats.prompt_tokens,
             read_tok_s: round(answer.stats.read_per_second()),
-            rss_mb: round(answer.stats.memory.rss_mib),
-            peak_rss_mb: round(answer.stats.memory.peak_mib),
+            rss_mib: round(answer.stats.memory.rss_mib),
+            peak_rss_mib: round(answer.stats.memory.peak_mib),
             considered: explain.then_some(&answer.considered),
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     assistant::QUESTION,
     tiny_bundle::{bundle, judging, some_vector},
 };
-use std::{collections::HashMap, ops::ControlFlow};
+use std::{collections::HashMap, ops::ControlFlow, time::Duration};
 use tomato_assistant::{
     answer::{Answer, Answerer, Further, LONGEST_QUESTION, Question, Reference},
     bundle::Bundle,
@@ -164,6 +164,9 @@ fn a_stop_while_reading_shows_nothing() {
     let answer = answer.unwrap();
     assert!(answer.stopped && !answer.declined && answer.text.is_empty() && answer.references.is_empty());
     assert_eq!(asked, 2);
+    // What it cost is what it cost up to there: one part of the prompt, and no words.
+    assert_eq!((answer.stats.prompt_tokens, answer.stats.time_to_first_token), (128, Duration::ZERO));
+    assert!(!Lang::En.say(&Msg::Cost(&answer.stats)).contains("first"));
 }
 
 #[test]

@@ -27,12 +27,12 @@ const FIELDS: [&str; 14] = [
     "further",
     "more",
     "nearest_only",
-    "peak_rss_mb",
+    "peak_rss_mib",
     "read_tok_s",
     "read_tokens",
     "readings_note",
     "references",
-    "rss_mb",
+    "rss_mib",
     "total_s",
     "ttft_s",
 ];
@@ -78,7 +78,7 @@ fn json_has_the_agreed_fields() {
     assert_eq!((&answer["read_tokens"], &answer["read_tok_s"]), (&json!(0), &json!(0.0)), "{answer}");
     let number = |field: &str| answer[field].as_f64().unwrap();
     assert!(number("total_s") >= number("ttft_s") && number("ttft_s") > 0.0, "{answer}");
-    assert!(number("peak_rss_mb") >= number("rss_mb"), "{answer}");
+    assert!(number("peak_rss_mib") >= number("rss_mib"), "{answer}");
 }
 
 #[test]

@@ -100,17 +100,18 @@ impl Answerer {
         let (ids, ends, hits) = self.prompt(hits, &answer.readings_note, &text)?;
         answer.dropped_references = REFERENCES.min(found.hits.len()) - hits.len();
         let before = start.elapsed();
-        let scores = self.engine.judge(&ids, &ends, &mut || {
+        let judgement = self.engine.judge(&ids, &ends, &mut || {
             let flow = on_text("");
             answer.stopped |= flow.is_break();
             flow
         })?;
         answer.stats.reading = start.elapsed() - before;
-        answer.stats.prompt_tokens = if scores.is_some() { ids.len() } else { 0 };
+        answer.stats.prompt_tokens = judgement.as_ref().map_or(0, |judgement| judgement.tokens);
         if !answer.stopped {
-            self.compose(&mut answer, &hits, scores.as_deref(), on_text);
+            let scores = judgement.as_ref().map(|judgement| judgement.scores.as_slice());
+            self.compose(&mut answer, &hits, scores, on_text);
+            answer.stats.time_to_first_token = before + answer.stats.reading;
         }
-        answer.stats.time_to_first_token = before + answer.stats.reading;
         answer.stats.total = start.elapsed();
         answer.stats.memory = Memory::now();
         Ok(answer)

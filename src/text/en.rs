@@ -8,6 +8,7 @@ use crate::{
     bundle::BundleError,
     climate::{Level, Measure, NoData, Quantity},
     knowledge::Category,
+    stats::Stats,
 };
 
 /// The English words for `msg`.
@@ -160,8 +161,8 @@ pub fn say(msg: &Msg) -> String {
         Msg::OutOfOrder => "Out of order: ask a question to see why".into(),
         Msg::FirstWords(time) => format!("first word {:.1} s", time.as_secs_f64()),
         Msg::Cost(stats) => format!(
-            "first words {:.1} s  total {:.1} s  {} tokens read, {:.0}/s  {:.0} MB (peak {:.0})",
-            stats.time_to_first_token.as_secs_f64(),
+            "{}total {:.1} s  {} tokens read, {:.0}/s  {:.0} MiB (peak {:.0})",
+            first("first words", stats),
             stats.total.as_secs_f64(),
             stats.prompt_tokens,
             stats.read_per_second(),
@@ -169,8 +170,8 @@ pub fn say(msg: &Msg) -> String {
             stats.memory.peak_mib,
         ),
         Msg::ShortCost(stats) => format!(
-            "first {:.1} s  total {:.1} s  {:.0} tok/s  {:.0} MB (peak {:.0})",
-            stats.time_to_first_token.as_secs_f64(),
+            "{}total {:.1} s  {:.0} tok/s  {:.0} MiB (peak {:.0})",
+            first("first", stats),
             stats.total.as_secs_f64(),
             stats.read_per_second(),
             stats.memory.rss_mib,
@@ -219,6 +220,12 @@ pub fn say(msg: &Msg) -> String {
         Msg::AnyKey => "Press a key or tap to close this.".into(),
         Msg::NeedsTerminal => "The screen needs a terminal. Without one, use --headless --ask \"...\".".into(),
     }
+}
+
+/// When the first words came, called `name`; nothing for an answer that was stopped or declined before there were any.
+fn first(name: &str, stats: &Stats) -> String {
+    let time = stats.time_to_first_token;
+    if time.is_zero() { String::new() } else { format!("{name} {:.1} s  ", time.as_secs_f64()) }
 }
 
 fn bundle(error: &BundleError) -> String {

@@ -109,10 +109,10 @@ fn an_answer_says_all_that_it_is() {
     desk.shows(&["None of the reviewed entries clearly answers this."]);
     desk.shows(&["This is a whole reviewed entry", "Air 31.4 °C is too warm.", "1 reference(s) left out"]);
     desk.shows(&["[1] Why is the bottom of my tomatoes black?", "[2] How often do I pick?"]);
-    let short = "first 1.5 s  total 6.5 s  500 tok/s  312 MB (peak 388)";
+    let short = "first 1.5 s  total 6.5 s  500 tok/s  312 MiB (peak 388)";
     desk.shows(&["Ready", short]);
     desk.event(Event::Resize(100, 40));
-    desk.shows(&["Ready", "first words 1.5 s  total 6.5 s  600 tokens read, 500/s  312 MB (peak 388)"]);
+    desk.shows(&["Ready", "first words 1.5 s  total 6.5 s  600 tokens read, 500/s  312 MiB (peak 388)"]);
     desk.event(Event::Resize(64, 57));
     desk.shows(&["Ready", short]);
     desk.event(Event::Resize(60, 20));
