@@ -118,7 +118,7 @@ fn a_bundle_is_asked_scored_and_reported() {
     );
 
     // What was chosen is told apart from what stands below.
-    let (_dir, judging) = tiny_bundle::judging(&tiny_bundle::some_vector(), 0.0);
+    let (_dir, judging) = tiny_bundle::judging_gently();
     let bar = ProgressBar::hidden();
     let report = evaluate::run(judging.dir(), root.path(), Set::Validation, out.path(), &bar).unwrap();
     let words = |sums: &BTreeMap<String, Summary>| sums["validation"].words;

@@ -3,7 +3,7 @@
 use crate::{
     assistant::{QUESTION, fields},
     home::{Home, tiny},
-    tiny_bundle::{judging, some_vector},
+    tiny_bundle::judging_gently,
 };
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn words(text: &Value) -> &str {
 
 #[test]
 fn a_model_that_judges_says_how() {
-    let (_dir, bundle) = judging(&some_vector(), 0.0);
+    let (_dir, bundle) = judging_gently();
     let home = Home::new(bundle.dir());
     let answer = explained(&home);
     for considered in answer["considered"].as_array().unwrap() {

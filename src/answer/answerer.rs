@@ -73,7 +73,8 @@ impl Answerer {
         self.stage = stage;
     }
 
-    /// Answers `question`. `on_text` gets the sentences of `Answer::text` one by one, and empty text in between to ask whether to go on.
+    /// Answers `question`. `on_text` gets the sentences of `Answer::text` one by one, and empty text in between to ask whether to
+    /// go on.
     ///
     /// # Errors
     /// All of [`AnswerError`].

@@ -36,8 +36,8 @@ const DETAIL_RANGE: f32 = 1.5;
 const WHOLE_RANGE: f32 = 2.5;
 /// What a sentence of another reference needs, the search's difference included.
 const ELSEWHERE: f32 = 0.0;
-/// Log odds of the best sentence shown below which an answer says that it is only the nearest. It refuses nothing: on the
-/// development questions a threshold that refuses 1 to 4 more of 67 also takes 11 to 18 of 189 real answers away.
+/// Log odds of the best sentence shown below which an answer says that it is only the nearest. Set on the development questions.
+/// It refuses nothing: there a threshold that refuses 1 to 4 more of 67 also takes 11 to 18 of 189 real answers away.
 const NEAREST_ONLY: f32 = -2.0;
 
 /// Chooses among `candidates`, best found first, each with a sentence at least and finite scores. The best sentence is always
