@@ -139,7 +139,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     }
     let folder = match &config.bundle {
         Some(folder) => folder.clone(),
-        None => bundle::default_dir().map_err(|error| Exit::Failed(lang.say(&Msg::Bundle(&error))))?,
+        None => bundle::default_dir().map_err(|error| Exit::Failed(no_bundle(&error, lang)))?,
     };
     if arguments.opens_screen() {
         return screen(&config, folder, lang);
@@ -175,9 +175,15 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     }
 }
 
+/// Why there is no usable bundle: for the log, and in words for the grower.
+fn no_bundle(error: &BundleError, lang: Lang) -> String {
+    log::error!("{error}");
+    lang.say(&Msg::Bundle(error))
+}
+
 /// Says how a change of the installed bundle ended.
 fn changed(outcome: Result<(), BundleError>, done: &Msg, lang: Lang) -> Result<Exit, Exit> {
-    outcome.map_err(|error| Exit::Failed(lang.say(&Msg::Bundle(&error))))?;
+    outcome.map_err(|error| Exit::Failed(no_bundle(&error, lang)))?;
     // Done is done, though nobody may be listening.
     let _ = writeln!(io::stdout(), "{}", lang.say(done));
     Ok(Exit::Done)
@@ -190,7 +196,7 @@ fn screen(config: &Config, folder: PathBuf, lang: Lang) -> Result<Exit, Exit> {
         log::error!("{error}");
         Exit::Failed(lang.say(&Msg::BundleUnusable))
     };
-    let read = |name| Bundle::text(&folder, name).map_err(|error| Exit::Failed(lang.say(&Msg::Bundle(&error))));
+    let read = |name| Bundle::text(&folder, name).map_err(|error| Exit::Failed(no_bundle(&error, lang)));
     let knowledge = Knowledge::parse(&read(KNOWLEDGE)?).map_err(|error| unusable(&error))?;
     let targets = Targets::parse(&read(TARGETS)?).map_err(|error| unusable(&error))?;
     let probes = sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::ReplayError(&error))))?;
@@ -210,10 +216,7 @@ fn screen(config: &Config, folder: PathBuf, lang: Lang) -> Result<Exit, Exit> {
 
 /// Checks the bundle in `folder` and loads the answerer; the error is in words for the grower.
 fn open(folder: &Path, config: &Config, lang: Lang) -> Result<Answerer, String> {
-    let bundle = Bundle::open(folder).map_err(|error| {
-        log::error!("{error}");
-        lang.say(&Msg::Bundle(&error))
-    })?;
+    let bundle = Bundle::open(folder).map_err(|error| no_bundle(&error, lang))?;
     Answerer::open(&bundle, config.stage).map_err(|error| {
         log::error!("{error}");
         lang.say(&Msg::CannotOpen(&error))

@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crossterm::event::{self, Event as Input};
+use crossterm::event::{self, Event as Input, MouseEventKind};
 
 use app::{Action, App, Event, Now};
 
@@ -100,7 +100,13 @@ pub fn tell(words: &str, lang: Lang) -> io::Result<()> {
     let mut screen = screen::Screen::take(lang)?;
     while !screen.ended() {
         screen.terminal.draw(|frame| view::tell(words, lang, frame))?;
-        if event::poll(TICK)? && matches!(event::read()?, Input::Key(_) | Input::Mouse(_)) {
+        // A mouse that merely moves is reported too.
+        let left = |input| match input {
+            Input::Key(_) => true,
+            Input::Mouse(mouse) => matches!(mouse.kind, MouseEventKind::Down(_)),
+            _ => false,
+        };
+        if event::poll(TICK)? && left(event::read()?) {
             break;
         }
     }
