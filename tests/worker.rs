@@ -25,9 +25,8 @@ impl Answers for Letters {
         question: &Question,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Answer, String> {
-        match question.text.as_str() {
-            "fail" => return Err("no answer".into()),
-            _ => {}
+        if question.text == "fail" {
+            return Err("no answer".into());
         }
         let mut text = question.text.clone();
         for letter in self.0.iter().take_while(|letter| letter != "end") {
