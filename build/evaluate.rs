@@ -137,7 +137,10 @@ fn judge(
     let note = answer.readings_note.as_str();
     let scorer = Scorer::new(question)?;
     let given = [cited.as_slice(), &[note, question.question.as_str()]].concat();
-    let whole = format!("{} {}", answer.text, answer.more);
+    // As shown: the answer, what other entries add, the rest of its own.
+    let further = answer.further.iter().flat_map(|further| &further.sentences).map(String::as_str);
+    let chosen: String = std::iter::once(answer.text.as_str()).chain(further).collect::<Vec<_>>().join(" ");
+    let whole = format!("{chosen} {}", answer.more);
     let alone = match answer.declined {
         true => answer.text.as_str(),
         // What the search found best, which the model may have passed over.
@@ -156,11 +159,13 @@ fn judge(
         readings_note: note.into(),
         references: answer.references.iter().map(|reference| reference.id.clone()).collect(),
         declined: answer.declined,
+        nearest_only: answer.nearest_only,
         fallback: answer.fallback,
+        further: answer.further.clone(),
         more: answer.more.clone(),
         missing: scorer.missing(&[note, &whole].join(" ")),
         score: scorer.score(note, &whole, &given),
-        direct: scorer.score(note, &answer.text, &given),
+        direct: scorer.score(note, &chosen, &given),
         entry_alone: scorer.score(note, alone, &given),
         first_word_s: answer.stats.time_to_first_token.as_secs_f64(),
         total_s: answer.stats.total.as_secs_f64(),

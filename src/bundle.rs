@@ -74,6 +74,34 @@ pub struct FileEntry {
     pub bytes: u64,
 }
 
+impl FileEntry {
+    fn check_size(&self, dir: &Path) -> Result<(), BundleError> {
+        let path = dir.join(&self.name);
+        let metadata = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(damaged(dir, &self.name, "is missing"));
+            }
+            metadata => metadata.map_err(BundleError::io(&path))?,
+        };
+        if !metadata.is_file() {
+            return Err(damaged(dir, &self.name, "is not an ordinary file"));
+        }
+        if metadata.len() != self.bytes {
+            let why = format!("has {} bytes instead of {}", metadata.len(), self.bytes);
+            return Err(damaged(dir, &self.name, why));
+        }
+        Ok(())
+    }
+
+    fn check_content(&self, dir: &Path) -> Result<(), BundleError> {
+        let path = dir.join(&self.name);
+        if sha256_file(&path).map_err(BundleError::io(&path))? != self.sha256 {
+            return Err(damaged(dir, &self.name, "is not as it was written (its SHA-256 differs)"));
+        }
+        Ok(())
+    }
+}
+
 /// What a bundle was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,6 +200,17 @@ impl Manifest {
         sha256(&Manifest { seal: String::new(), ..self.clone() }.to_bytes())
     }
 
+    /// That of the bundle in `dir`, with names that can be trusted.
+    fn of(dir: &Path) -> Result<Manifest, BundleError> {
+        match fs::metadata(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(BundleError::Missing(dir.to_owned())),
+            metadata => metadata.map_err(BundleError::io(dir))?,
+        };
+        let manifest = Manifest::read(dir)?;
+        manifest.check_names(dir)?;
+        Ok(manifest)
+    }
+
     fn read(dir: &Path) -> Result<Manifest, BundleError> {
         /// The part every version has had and will have.
         #[derive(Deserialize)]
@@ -245,36 +284,27 @@ impl Bundle {
 
     /// [`Bundle::open`] without touching the disk.
     fn verify(dir: &Path) -> Result<Bundle, BundleError> {
-        match fs::metadata(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(BundleError::Missing(dir.to_owned())),
-            metadata => metadata.map_err(BundleError::io(dir))?,
-        };
-        let manifest = Manifest::read(dir)?;
-        manifest.check_names(dir)?;
+        let manifest = Manifest::of(dir)?;
         // All sizes first: the cheap check, and the one that finds a copy that was cut short.
-        for entry in &manifest.files {
-            let path = dir.join(&entry.name);
-            let metadata = match fs::metadata(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(damaged(dir, &entry.name, "is missing"));
-                }
-                metadata => metadata.map_err(BundleError::io(&path))?,
-            };
-            if !metadata.is_file() {
-                return Err(damaged(dir, &entry.name, "is not an ordinary file"));
-            }
-            if metadata.len() != entry.bytes {
-                let why = format!("has {} bytes instead of {}", metadata.len(), entry.bytes);
-                return Err(damaged(dir, &entry.name, why));
-            }
-        }
-        for entry in &manifest.files {
-            let path = dir.join(&entry.name);
-            if sha256_file(&path).map_err(BundleError::io(&path))? != entry.sha256 {
-                return Err(damaged(dir, &entry.name, "is not as it was written (its SHA-256 differs)"));
-            }
-        }
+        manifest.files.iter().try_for_each(|entry| entry.check_size(dir))?;
+        manifest.files.iter().try_for_each(|entry| entry.check_content(dir))?;
         Ok(Bundle { dir: dir.to_owned(), manifest })
+    }
+
+    /// The text of the file `name` of the bundle in `dir`, checked as [`Bundle::open`] does, but no other file: for what must be
+    /// there at once, and though the model is damaged.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`].
+    pub fn text(dir: &Path, name: &str) -> Result<String, BundleError> {
+        install::recover(dir)?;
+        let manifest = Manifest::of(dir)?;
+        let entry = manifest.files.iter().find(|entry| entry.name == name);
+        let entry = entry.ok_or_else(|| damaged(dir, name, "is not in the manifest"))?;
+        entry.check_size(dir)?;
+        entry.check_content(dir)?;
+        let path = dir.join(name);
+        fs::read_to_string(&path).map_err(BundleError::io(&path))
     }
 
     /// What the bundle says about itself.

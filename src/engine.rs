@@ -93,6 +93,15 @@ pub struct Generated {
     pub stats: Stats,
 }
 
+/// What was read of a prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// For each judged part that was read, the log of the odds that it belongs into the answer.
+    pub scores: Vec<f32>,
+    /// Tokens read: all, unless it was stopped.
+    pub tokens: usize,
+}
+
 /// A loaded model, ready to read prompts.
 pub struct Engine {
     tokenizer: Tokenizer,
@@ -142,9 +151,8 @@ impl Engine {
         Ok((ids, ends))
     }
 
-    /// Reads the prompt `ids` and judges what ends at `ends` (rising): for each the log of the odds that it belongs into the
-    /// answer. None, and nothing is read, when the model was not trained to judge. `go_on` is asked now and then; fewer scores
-    /// when it says no.
+    /// Reads the prompt `ids` and judges what ends at `ends` (rising). None, and nothing is read, when the model was not trained
+    /// to judge. `go_on` is asked now and then; when it says no, less was read.
     ///
     /// # Errors
     /// [`EngineError::PromptTooLong`], [`EngineError::Compute`].
@@ -153,13 +161,13 @@ impl Engine {
         ids: &[u32],
         ends: &[usize],
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> Result<Option<Vec<f32>>, EngineError> {
+    ) -> Result<Option<Judgement>, EngineError> {
         let Some(selector) = &self.selector else { return Ok(None) };
         if ids.len() > CONTEXT {
             return Err(EngineError::PromptTooLong { tokens: ids.len() });
         }
         self.cache.clear();
-        let mut scores = Vec::with_capacity(ends.len());
+        let (mut scores, mut tokens) = (Vec::with_capacity(ends.len()), 0);
         for (number, part) in ids.chunks(PREFILL).enumerate() {
             if go_on().is_break() {
                 break;
@@ -167,6 +175,7 @@ impl Engine {
             let input = Tensor::new(part, &Device::Cpu)?.unsqueeze(0)?;
             let hidden = self.model.forward(&input, Pass::Infer, Some(&mut self.cache))?.squeeze(0)?;
             let first = number * PREFILL;
+            tokens += part.len();
             let here = ends.iter().filter(|&&end| (first..first + part.len()).contains(&end));
             let here: Vec<u32> = here.map(|end| (end - first) as u32).collect();
             if !here.is_empty() {
@@ -174,7 +183,7 @@ impl Engine {
                 scores.extend(selector.scores(&hidden.index_select(&places, 0)?)?.to_vec1::<f32>()?);
             }
         }
-        Ok(Some(scores))
+        Ok(Some(Judgement { scores, tokens }))
     }
 
     /// Token ids of `text`, with the token that begins a document in front.

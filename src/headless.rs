@@ -4,7 +4,7 @@
 //! arguments.
 
 use crate::{
-    answer::{Answer, AnswerError, Answerer, Considered, Judged, Question, Reference},
+    answer::{Answer, AnswerError, Answerer, Considered, Further, Judged, Question, Reference},
     climate::{Quantity, Reading, ReadingError, Snapshot},
     knowledge::Category,
     text::{Lang, Msg},
@@ -24,17 +24,19 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a Value>,
     answer: &'a str,
+    further: &'a [Further],
     more: &'a str,
     readings_note: &'a str,
     references: &'a [Reference],
     declined: bool,
+    nearest_only: bool,
     fallback: bool,
     ttft_s: f64,
     total_s: f64,
     read_tokens: usize,
     read_tok_s: f64,
-    rss_mb: f64,
-    peak_rss_mb: f64,
+    rss_mib: f64,
+    peak_rss_mib: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     considered: Option<&'a [Considered]>,
 }
@@ -45,17 +47,19 @@ impl<'a> Record<'a> {
         Self {
             id,
             answer: &answer.text,
+            further: &answer.further,
             more: &answer.more,
             readings_note: &answer.readings_note,
             references: &answer.references,
             declined: answer.declined,
+            nearest_only: answer.nearest_only,
             fallback: answer.fallback,
             ttft_s: round(answer.stats.time_to_first_token.as_secs_f64()),
             total_s: round(answer.stats.total.as_secs_f64()),
             read_tokens: answer.stats.prompt_tokens,
             read_tok_s: round(answer.stats.read_per_second()),
-            rss_mb: round(answer.stats.memory.rss_mib),
-            peak_rss_mb: round(answer.stats.memory.peak_mib),
+            rss_mib: round(answer.stats.memory.rss_mib),
+            peak_rss_mib: round(answer.stats.memory.peak_mib),
             considered: explain.then_some(&answer.considered),
         }
     }
@@ -84,8 +88,12 @@ fn unanswered(error: &AnswerError, lang: Lang, about: &mut dyn Write) -> io::Res
     })
 }
 
-/// Answers one question: words to `out` as they come, references and one status line to `about`; how it came about too, to
-/// `explain`.
+/// Whether an answer is to go on.
+fn flow(stopped: &dyn Fn() -> bool) -> ControlFlow<()> {
+    if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+/// Answers one question: the answer to `out`, references and one status line to `about`; how it came about too, to `explain`.
 ///
 /// # Errors
 /// A writer's, among them the closed pipe.
@@ -98,19 +106,19 @@ pub fn ask(
     about: &mut dyn Write,
 ) -> io::Result<Outcome> {
     let say = |msg: Msg| question.lang.say(&msg);
-    let mut broken = Ok(());
-    let answered = answerer.answer(question, &mut |words| {
-        broken = if words.is_empty() { Ok(()) } else { write!(out, "{words}").and_then(|()| out.flush()) };
-        if broken.is_err() || stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    broken?;
-    let answer = match answered {
+    let answer = match answerer.answer(question, &mut |_| flow(stopped)) {
         Ok(answer) => answer,
         Err(error) => return unanswered(&error, question.lang, about),
     };
-    writeln!(out)?;
+    if answer.nearest_only {
+        writeln!(out, "{}", say(Msg::NearestOnly))?;
+    }
+    writeln!(out, "{}{}", answer.text, answer.mark())?;
+    for further in &answer.further {
+        writeln!(out, "\n{}\n{}", say(Msg::Further(&further.reference.title)), further.marked())?;
+    }
     if !answer.more.is_empty() {
-        writeln!(out, "\n{}: {}", say(Msg::More), answer.more)?;
+        writeln!(out, "\n{}\n{}", say(Msg::More), answer.more)?;
     }
     if answer.fallback {
         writeln!(about, "{}", say(Msg::Fallback))?;
@@ -153,8 +161,7 @@ pub fn ask_json(
     out: &mut dyn Write,
     about: &mut dyn Write,
 ) -> io::Result<Outcome> {
-    match answerer.answer(question, &mut |_| if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    {
+    match answerer.answer(question, &mut |_| flow(stopped)) {
         Ok(answer) => {
             writeln!(out, "{}", serde_json::to_string(&Record::new(None, &answer, explain))?)?;
             Ok(if answer.stopped { Outcome::Stopped } else { Outcome::Answered })
@@ -228,8 +235,7 @@ fn answer_line(
         Err(error) => return (parsed.id, Err(lang.say(&Msg::ReadingError(&error)))),
     };
     let question = Question { text: parsed.question, category: parsed.category, lang, snapshot };
-    let flow = |_: &str| if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    let answered = answerer.answer(&question, &mut { flow });
+    let answered = answerer.answer(&question, &mut |_| flow(stopped));
     let words = |error: AnswerError| {
         log::error!("no answer to {}: {error}", parsed.id);
         lang.say(&Msg::NoAnswer(&error))

@@ -1,4 +1,5 @@
-//! The assistant: arguments and config to one of three ways to run: screen, one question, a batch of questions.
+//! The assistant: arguments and config to one of the ways to run: screen, one question, a batch of questions, a change of
+//! the installed bundle.
 //!
 //! The only place of the appliance that knows arguments and exit codes.
 
@@ -16,7 +17,7 @@ use std::{
 };
 use tomato_assistant::{
     answer::{Answerer, Question},
-    bundle::{self, Bundle},
+    bundle::{self, Bundle, BundleError, KNOWLEDGE, TARGETS},
     climate::{Period, Quantity, Reading, Snapshot, Targets, assess},
     config::Config,
     headless::{self, Outcome},
@@ -55,9 +56,21 @@ struct Arguments {
     /// A reading to answer by, such as ec=4.1; may be given several times
     #[arg(long = "reading", value_name = "NAME=VALUE", requires = "ask", conflicts_with = "batch")]
     readings: Vec<String>,
+    /// Install the bundle in FOLDER in place of the present one, which is kept for --rollback, and end
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["headless", "rollback"])]
+    install: Option<PathBuf>,
+    /// Bring back the bundle that the last --install replaced, and end
+    #[arg(long, conflicts_with = "headless")]
+    rollback: bool,
     /// Settings file, instead of the usual place
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn opens_screen(&self) -> bool {
+        !self.headless && self.install.is_none() && !self.rollback
+    }
 }
 
 fn category(name: &str) -> Result<Category, String> {
@@ -71,7 +84,7 @@ fn language(name: &str) -> Result<Lang, String> {
 
 /// What the process says to its caller, and the only place where exit codes are chosen.
 enum Exit {
-    /// Answered, declined, or the screen was left.
+    /// Answered, declined, installed, or the screen was left.
     Done,
     /// Something failed; the words say what to do. Empty if that has been said.
     Failed(String),
@@ -102,10 +115,17 @@ fn main() -> ExitCode {
         return Exit::Failed(error.to_string()).into();
     }
     let arguments = Arguments::parse();
-    run(&arguments).unwrap_or_else(|exit| exit).into()
+    let exit = run(&arguments).unwrap_or_else(|exit| exit);
+    if arguments.opens_screen()
+        && let Exit::Failed(words) | Exit::Misused(words) = &exit
+    {
+        // A greenhouse's panel has no other place to read them; without a terminal, standard error has to do.
+        let _ = tui::tell(words, Lang::default());
+    }
+    exit.into()
 }
 
-/// Settings, log, bundle, then one of the three ways to run.
+/// Settings, log, place of the bundle, then one of the ways to run.
 fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     let words = Lang::default();
     let config = Config::find(arguments.config.as_deref())
@@ -119,16 +139,21 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     }
     let folder = match &config.bundle {
         Some(folder) => folder.clone(),
-        None => bundle::default_dir().map_err(|error| Exit::Failed(lang.say(&Msg::Bundle(&error))))?,
+        None => bundle::default_dir().map_err(|error| Exit::Failed(no_bundle(&error, lang)))?,
     };
-    let bundle = Bundle::open(&folder).map_err(|error| Exit::Failed(lang.say(&Msg::Bundle(&error))))?;
-    if !arguments.headless {
-        return screen(&config, bundle, lang);
+    if arguments.opens_screen() {
+        return screen(&config, folder, lang);
+    }
+    if let Some(from) = &arguments.install {
+        return changed(bundle::install(from, &folder), &Msg::Installed(&folder), lang);
+    }
+    if arguments.rollback {
+        return changed(bundle::rollback(&folder), &Msg::RolledBack(&folder), lang);
     }
 
     let interrupted = interrupted().map_err(|error| Exit::Failed(error.to_string()))?;
     let stopped = || interrupted.load(Ordering::Relaxed);
-    let mut answerer = open(&bundle, &config, lang).map_err(Exit::Failed)?;
+    let mut answerer = open(&folder, &config, lang).map_err(Exit::Failed)?;
     let (mut out, mut about) = (io::stdout(), io::stderr());
     let outcome = if let Some(file) = &arguments.batch {
         batch(&mut answerer, file, lang, &stopped, &mut out)
@@ -150,20 +175,35 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     }
 }
 
-/// The screen, with the worker behind it and the probes beside it.
-fn screen(config: &Config, bundle: Bundle, lang: Lang) -> Result<Exit, Exit> {
+/// Why there is no usable bundle: for the log, and in words for the grower.
+fn no_bundle(error: &BundleError, lang: Lang) -> String {
+    log::error!("{error}");
+    lang.say(&Msg::Bundle(error))
+}
+
+/// Says how a change of the installed bundle ended.
+fn changed(outcome: Result<(), BundleError>, done: &Msg, lang: Lang) -> Result<Exit, Exit> {
+    outcome.map_err(|error| Exit::Failed(no_bundle(&error, lang)))?;
+    // Done is done, though nobody may be listening.
+    let _ = writeln!(io::stdout(), "{}", lang.say(done));
+    Ok(Exit::Done)
+}
+
+/// The screen, with the worker behind it and the probes beside it. Of the bundle only the entries and the targets must be
+/// whole for that, since readings and alarms need no model; the rest is checked, for seconds, behind the screen.
+fn screen(config: &Config, folder: PathBuf, lang: Lang) -> Result<Exit, Exit> {
     let unusable = |error: &dyn std::fmt::Display| {
         log::error!("{error}");
         Exit::Failed(lang.say(&Msg::BundleUnusable))
     };
-    let read = |path: PathBuf| std::fs::read_to_string(path).map_err(|error| unusable(&error));
-    let knowledge = Knowledge::parse(&read(bundle.knowledge())?).map_err(|error| unusable(&error))?;
-    let targets = Targets::parse(&read(bundle.targets())?).map_err(|error| unusable(&error))?;
+    let read = |name| Bundle::text(&folder, name).map_err(|error| Exit::Failed(no_bundle(&error, lang)));
+    let knowledge = Knowledge::parse(&read(KNOWLEDGE)?).map_err(|error| unusable(&error))?;
+    let targets = Targets::parse(&read(TARGETS)?).map_err(|error| unusable(&error))?;
     let probes = sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::SensorError(&error))))?;
     let poller = sensors::Poller::start(probes, config.poll, config.stale_after)
         .map_err(|error| Exit::Failed(error.to_string()))?;
     let (stage, day, settings) = (config.stage, config.day, config.clone());
-    let worker = Worker::start(lang, move || open(&bundle, &settings, lang));
+    let worker = Worker::start(lang, move || open(&folder, &settings, lang));
     let greenhouse = || {
         let mut snapshot = poller.snapshot();
         snapshot.set_by_clock(sensors::period_now(day));
@@ -175,9 +215,10 @@ fn screen(config: &Config, bundle: Bundle, lang: Lang) -> Result<Exit, Exit> {
     Ok(Exit::Done)
 }
 
-/// Loads the answerer; the error is in words for the grower.
-fn open(bundle: &Bundle, config: &Config, lang: Lang) -> Result<Answerer, String> {
-    Answerer::open(bundle, config.stage).map_err(|error| {
+/// Checks the bundle in `folder` and loads the answerer; the error is in words for the grower.
+fn open(folder: &Path, config: &Config, lang: Lang) -> Result<Answerer, String> {
+    let bundle = Bundle::open(folder).map_err(|error| no_bundle(&error, lang))?;
+    Answerer::open(&bundle, config.stage).map_err(|error| {
         log::error!("{error}");
         lang.say(&Msg::CannotOpen(&error))
     })

@@ -11,7 +11,7 @@ pub struct Stats {
     pub reading: Duration,
     /// From the question to the last word.
     pub total: Duration,
-    /// Tokens read (prompt, after any cut).
+    /// Tokens read: those of the prompt, up to where it was stopped.
     pub prompt_tokens: usize,
     /// Tokens generated.
     pub tokens: usize,

@@ -9,7 +9,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     thread::JoinHandle,
     time::Duration,
@@ -46,7 +46,8 @@ impl Answers for Answerer {
     }
 }
 
-/// What the worker reports: `Ready` or `Failed` once, then for each question `Text`* and `Done` or `Failed`, in order.
+/// What the worker reports: `Ready`, then for each question `Text`* and `Done` or `Failed`, in order. After a `Crashed` it
+/// begins anew; `Gone` is the last.
 #[derive(Debug)]
 pub enum Event {
     /// The bundle is loaded; questions are taken.
@@ -55,11 +56,16 @@ pub enum Event {
     Text(String),
     /// The answer is complete.
     Done(Box<Answer>),
-    /// It failed; the words are for the grower.
+    /// It failed; the words are for the grower. The next question is taken.
     Failed(String),
-    /// The thread is gone and no question will be answered any more. Reported once, last.
-    Ended,
+    /// The answerer crashed, with the question under way if there was one; the words are for the grower. It is opened again.
+    Crashed(String),
+    /// No question will be answered any more; why, in words for the grower. Reported once.
+    Gone(String),
 }
+
+/// Crashes in a row after which the answerer is given up: a damaged memory card does not heal, and opening takes seconds.
+pub const CRASHES: u32 = 3;
 
 /// What the worker is asked.
 #[derive(Debug)]
@@ -79,32 +85,41 @@ pub struct Worker {
     /// Questions up to this number are to stop. A number, not a flag: a stop that overtakes its question is not lost,
     /// and a new question does not revive the old one.
     stopped: Arc<AtomicU64>,
-    ended: bool,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
-    /// Starts the thread. `open` runs on it (loading takes seconds), so what it returns need not be `Send`; its error is
-    /// reported as `Failed` and ends the thread. `lang` is the language of the worker's own words.
-    pub fn start<A: Answers>(lang: Lang, open: impl FnOnce() -> Result<A, String> + Send + 'static) -> Self {
+    /// Starts the thread. `open` runs on it (loading takes seconds), so what it returns need not be `Send`, and once more
+    /// after each crash; its error is reported as `Gone` and ends the thread. `lang` is the language of the worker's own words.
+    pub fn start<A: Answers>(lang: Lang, mut open: impl FnMut() -> Result<A, String> + Send + 'static) -> Self {
         let (requests, inbox) = channel();
         let (outbox, events) = channel();
         let stopped = Arc::new(AtomicU64::new(0));
         let stop = Arc::clone(&stopped);
         let thread = std::thread::spawn(move || {
-            // After a panic the answerer's state cannot be trusted (a half-written KV cache), so the thread ends.
-            if catch_unwind(AssertUnwindSafe(|| serve(open, &inbox, &outbox, &stop))).is_err() {
-                let _ = outbox.send(Event::Failed(lang.say(&Msg::AnswererCrashed)));
-            }
+            let mut crashes = 0;
+            // After a panic the answerer's state cannot be trusted (a half-written KV cache), so it is dropped and opened anew.
+            let why = loop {
+                match catch_unwind(AssertUnwindSafe(|| serve(&mut open, &inbox, &outbox, &stop, &mut crashes))) {
+                    Ok(Ok(())) => return,
+                    Ok(Err(words)) => break words,
+                    Err(_) => crashes += 1,
+                }
+                if crashes == CRASHES {
+                    break lang.say(&Msg::AnswererGone(crashes));
+                }
+                let _ = outbox.send(Event::Crashed(lang.say(&Msg::AnswererCrashed)));
+            };
+            let _ = outbox.send(Event::Gone(why));
         });
-        Self { requests: Some(requests), events, asked: 0, stopped, ended: false, thread: Some(thread) }
+        Self { requests: Some(requests), events, asked: 0, stopped, thread: Some(thread) }
     }
 
     /// Asks a question. Questions are answered in the order in which they were asked.
     pub fn ask(&mut self, question: Question) {
         self.asked += 1;
         if let Some(requests) = &self.requests {
-            // A thread that is gone is reported by `next` as `Ended`.
+            // A thread that is gone has said so.
             let _ = requests.send(Request::Ask(self.asked, Box::new(question)));
         }
     }
@@ -116,21 +131,7 @@ impl Worker {
 
     /// The next event, waiting for it at most `wait` (zero: not at all).
     pub fn next(&mut self, wait: Duration) -> Option<Event> {
-        if self.ended {
-            return None;
-        }
-        let received = if wait.is_zero() {
-            self.events.try_recv().map_err(|error| error == TryRecvError::Disconnected)
-        } else {
-            self.events.recv_timeout(wait).map_err(|error| error == RecvTimeoutError::Disconnected)
-        };
-        match received {
-            Ok(event) => Some(event),
-            Err(gone) => {
-                self.ended = gone;
-                gone.then_some(Event::Ended)
-            }
-        }
+        if wait.is_zero() { self.events.try_recv().ok() } else { self.events.recv_timeout(wait).ok() }
     }
 }
 
@@ -145,22 +146,18 @@ impl Drop for Worker {
     }
 }
 
-/// Opens the answerer and answers until the channel closes on either side.
+/// Opens the answerer and answers until the channel closes on either side; an answered question forgives the `crashes`
+/// before it. The error is why nothing can be opened.
 fn serve<A: Answers>(
-    open: impl FnOnce() -> Result<A, String>,
+    open: &mut impl FnMut() -> Result<A, String>,
     inbox: &Receiver<Request>,
     outbox: &Sender<Event>,
     stopped: &AtomicU64,
-) {
-    let mut answerer = match open() {
-        Ok(answerer) => answerer,
-        Err(words) => {
-            let _ = outbox.send(Event::Failed(words));
-            return;
-        }
-    };
+    crashes: &mut u32,
+) -> Result<(), String> {
+    let mut answerer = open()?;
     if outbox.send(Event::Ready).is_err() {
-        return;
+        return Ok(());
     }
     for Request::Ask(number, question) in inbox {
         let answered = answerer.answer(&question, &mut |piece| {
@@ -174,8 +171,10 @@ fn serve<A: Answers>(
             Ok(answer) => Event::Done(Box::new(answer)),
             Err(words) => Event::Failed(words),
         };
+        *crashes = 0;
         if outbox.send(event).is_err() {
-            return;
+            break;
         }
     }
+    Ok(())
 }

@@ -5,9 +5,10 @@ use crate::{
     assistant::QUESTION,
     tiny_bundle::{bundle, judging, some_vector},
 };
-use std::{collections::HashMap, ops::ControlFlow};
+use std::{collections::HashMap, ops::ControlFlow, time::Duration};
 use tomato_assistant::{
-    answer::{Answer, Answerer, LONGEST_QUESTION, Question, Reference},
+    answer::{Answer, Answerer, Further, LONGEST_QUESTION, Question, Reference},
+    bundle::Bundle,
     climate::Stage,
     engine::CONTEXT,
     knowledge::{Knowledge, sentences::sentences},
@@ -48,13 +49,14 @@ fn outputs() -> HashMap<String, String> {
 /// Every sentence of `answer` is one of the entry it is said to be from, and is there as considered and chosen.
 fn is_verbatim(answer: &Answer) {
     let outputs = outputs();
-    let shown: Vec<&str> = sentences(&answer.text).collect();
-    assert_eq!((answer.cited.len(), answer.cited.iter().sum()), (answer.references.len(), shown.len()));
-    let mut rest = shown.as_slice();
-    for (reference, &count) in answer.references.iter().zip(&answer.cited) {
-        let (own, others) = rest.split_at(count);
-        rest = others;
-        assert!(count > 0, "{reference:?} is cited for nothing");
+    let mut blocks = vec![sentences(&answer.text).collect::<Vec<_>>()];
+    for (number, further) in answer.further.iter().enumerate() {
+        assert_eq!((further.citation, &further.reference), (number + 2, &answer.references[number + 1]));
+        blocks.push(further.sentences.iter().map(String::as_str).collect());
+    }
+    assert_eq!(blocks.len(), answer.references.len());
+    for (reference, own) in answer.references.iter().zip(blocks) {
+        assert!(!own.is_empty(), "{reference:?} is cited for nothing");
         let considered = answer.considered.iter().find(|considered| considered.id == reference.id).unwrap();
         let of: Vec<&str> = considered.sentences.iter().map(|judged| judged.text.as_str()).collect();
         assert_eq!(of, sentences(&outputs[&reference.id]).collect::<Vec<_>>(), "{}", reference.id);
@@ -80,7 +82,7 @@ fn what_is_shown_is_word_for_word_what_was_chosen() {
         assert!(!answer.fallback && !answer.declined && !answer.stopped, "{answer:?}");
         is_verbatim(&answer);
         assert_eq!(pieces.concat(), answer.text);
-        assert_eq!(pieces.len(), answer.cited.iter().sum::<usize>(), "a sentence at a time");
+        assert_eq!(pieces.len(), sentences(&answer.text).count(), "a sentence at a time");
         let judged: Vec<_> = answer.considered.iter().flat_map(|considered| &considered.sentences).collect();
         assert!(judged.iter().all(|judged| judged.score.is_some_and(f32::is_finite)));
         assert!(judged.iter().any(|judged| judged.chosen) && judged.iter().any(|judged| !judged.chosen));
@@ -96,26 +98,53 @@ fn what_is_shown_is_word_for_word_what_was_chosen() {
 #[test]
 fn what_is_not_about_tomatoes_is_refused_unread() {
     let (answer, pieces) = answer(&mut answerer(), "Who won the football world cup in 1998?");
-    assert!(answer.declined && !answer.fallback && answer.references.is_empty() && answer.cited.is_empty());
+    assert!(answer.declined && !answer.fallback && answer.references.is_empty() && answer.further.is_empty());
     assert_eq!((&answer.text, pieces.concat()), (&Lang::En.say(&Msg::Refusal), answer.text.clone()));
     assert!(answer.considered.is_empty() && answer.more.is_empty());
-    assert!(answer.stats.prompt_tokens == 0 && answer.stats.reading.is_zero() && answer.marked() == answer.text);
+    assert!(answer.stats.prompt_tokens == 0 && answer.stats.reading.is_zero() && answer.mark().is_empty());
 }
 
 #[test]
-fn what_the_model_finds_right_is_shown_from_every_reference() {
+fn what_the_model_finds_right_in_other_entries_stands_apart_under_their_questions() {
     let (answer, _) = answer(&mut credulous(), QUESTION);
     is_verbatim(&answer);
     assert!(
         answer.references.len() > 1 && answer.references.len() == answer.considered.len() && answer.more.is_empty()
     );
+    // What is right for another entry's question may be wrong for this one: it must not run on in one paragraph.
+    assert_eq!(answer.text, outputs()[&answer.references[0].id]);
+    let further: Vec<String> = answer.further.iter().map(|further| further.sentences.join(" ")).collect();
+    let others = answer.references[1..].iter().map(|one| outputs()[&one.id].clone());
+    assert_eq!(further, others.collect::<Vec<_>>());
+}
+
+#[test]
+fn an_answer_that_no_sentence_clearly_gives_says_so() {
+    // Every sentence gets the head's bias.
+    for (bias, nearest_only) in [(-1.5, false), (-2.5, true)] {
+        let (_dir, bundle) = judging(&vec![0.0; some_vector().len()], bias);
+        let (answer, _) = answer(&mut Answerer::open(&bundle, Stage::default()).unwrap(), QUESTION);
+        is_verbatim(&answer);
+        assert_eq!((answer.nearest_only, answer.declined, answer.fallback), (nearest_only, false, false));
+    }
+}
+
+#[test]
+fn scores_that_are_no_numbers_show_the_best_entry_whole() {
+    let vector: Vec<f32> = some_vector().iter().map(|value| value.signum() * f32::MAX).collect();
+    let (_dir, bundle) = judging(&vector, 0.0);
+    shows_the_best_entry_whole(&bundle);
 }
 
 #[test]
 fn without_a_head_the_best_entry_is_shown_whole() {
-    let mut answerer = Answerer::open(bundle(), Stage::default()).unwrap();
+    shows_the_best_entry_whole(bundle());
+}
+
+fn shows_the_best_entry_whole(bundle: &Bundle) {
+    let mut answerer = Answerer::open(bundle, Stage::default()).unwrap();
     let (answer, pieces) = answer(&mut answerer, QUESTION);
-    assert!(answer.fallback && !answer.declined);
+    assert!(answer.fallback && !answer.declined && !answer.nearest_only);
     is_verbatim(&answer);
     assert_eq!(answer.references.len(), 1);
     assert_eq!((&answer.text, answer.more.as_str()), (&outputs()[&answer.references[0].id], ""));
@@ -135,6 +164,9 @@ fn a_stop_while_reading_shows_nothing() {
     let answer = answer.unwrap();
     assert!(answer.stopped && !answer.declined && answer.text.is_empty() && answer.references.is_empty());
     assert_eq!(asked, 2);
+    // What it cost is what it cost up to there: one part of the prompt, and no words.
+    assert_eq!((answer.stats.prompt_tokens, answer.stats.time_to_first_token), (128, Duration::ZERO));
+    assert!(!Lang::En.say(&Msg::Cost(&answer.stats)).contains("first"));
 }
 
 #[test]
@@ -148,7 +180,8 @@ fn a_stop_in_the_answer_keeps_what_was_shown() {
     let answer = answer.unwrap();
     assert!(answer.stopped && !answer.declined, "{answer:?}");
     assert_eq!((shown.concat(), shown.len()), (answer.text.clone(), 2));
-    assert_eq!(answer.cited.iter().sum::<usize>(), 2);
+    assert_eq!(sentences(&answer.text).count(), 2);
+    assert!(answer.references.len() == 1 && answer.further.is_empty() && answer.more.is_empty(), "{answer:?}");
 }
 
 #[test]
@@ -169,20 +202,18 @@ fn a_long_question_takes_the_place_of_the_last_references() {
 }
 
 #[test]
-fn sentences_are_marked_with_the_number_of_their_reference() {
-    let reference = |id: &str| Reference { id: id.into(), title: "T".into() };
-    let answer = Answer {
-        text: "Keep pH at 5.8. Water! Is it? Pick.".into(),
-        references: vec![reference("a"), reference("b")],
-        cited: vec![1, 3],
-        ..Answer::default()
-    };
-    assert_eq!(answer.marked(), "Keep pH at 5.8. [1] Water! Is it? Pick. [2]");
-    assert_eq!(Answer { cited: Vec::new(), ..answer.clone() }.marked(), answer.text);
-    // The marks rest on every answer ending as a sentence does.
+fn a_block_is_marked_with_the_number_of_its_reference() {
+    let reference = Reference { id: "b".into(), title: "T".into() };
+    let further =
+        Further { reference: reference.clone(), citation: 2, sentences: vec!["Is it?".into(), "Pick.".into()] };
+    assert_eq!(further.marked(), "Is it? Pick. [2]");
+    let answer = Answer { text: "Water!".into(), references: vec![reference], ..Answer::default() };
+    assert_eq!((answer.mark(), Answer::default().mark()), (" [1]", ""));
+}
+
+#[test]
+fn the_entries_sentences_make_the_entries() {
     for (id, output) in outputs() {
-        let both = format!("{output} Another one.");
-        assert_eq!(sentences(&both).count(), sentences(&output).count() + 1, "{id}");
         assert_eq!(sentences(&output).collect::<Vec<_>>().join(" "), output, "{id}");
     }
 }

@@ -2,10 +2,9 @@
 
 use crate::{
     home::{ASSISTANT, Home, Said, tiny},
-    program::{command, words},
+    program::command,
     tiny_bundle,
 };
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::{Value, json};
 use std::{
     ffi::OsStr,
@@ -21,17 +20,19 @@ use tomato_assistant::knowledge::Knowledge;
 
 pub const QUESTION: &str = "Why are the bottoms of my tomatoes black?";
 /// The fields of an answer, as agreed with whoever reads the JSON.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 14] = [
     "answer",
     "declined",
     "fallback",
+    "further",
     "more",
-    "peak_rss_mb",
+    "nearest_only",
+    "peak_rss_mib",
     "read_tok_s",
     "read_tokens",
     "readings_note",
     "references",
-    "rss_mb",
+    "rss_mib",
     "total_s",
     "ttft_s",
 ];
@@ -50,7 +51,7 @@ fn an_answer_goes_to_standard_output_and_the_rest_to_standard_error() {
     let entry = knowledge.entries().iter().find(|entry| said.err.contains(&format!("({})", entry.id))).unwrap();
     assert!(entry.id.contains("blossom-end-rot") || entry.id.contains("ber"), "{}", entry.id);
     // The tiny model was not trained to choose: the whole entry is shown, and nothing else.
-    assert_eq!(said.out, format!("{}\n", entry.output));
+    assert_eq!(said.out, format!("{} [1]\n", entry.output));
     assert_eq!(said.err.matches("\n  [").count(), 1, "one entry is cited: {}", said.err);
     for words in [
         "This is a whole reviewed entry",
@@ -77,7 +78,7 @@ fn json_has_the_agreed_fields() {
     assert_eq!((&answer["read_tokens"], &answer["read_tok_s"]), (&json!(0), &json!(0.0)), "{answer}");
     let number = |field: &str| answer[field].as_f64().unwrap();
     assert!(number("total_s") >= number("ttft_s") && number("ttft_s") > 0.0, "{answer}");
-    assert!(number("peak_rss_mb") >= number("rss_mb"), "{answer}");
+    assert!(number("peak_rss_mib") >= number("rss_mib"), "{answer}");
 }
 
 #[test]
@@ -222,6 +223,9 @@ fn flags_that_do_not_go_together_are_wrong_use() {
         (&["--lang", "en"], "--headless"),
         (&["--headless", "--ask", "x", "--lang", "xx"], "the languages are en"),
         (&["--headless", "--ask", "x", "--category", "cooking"], "the categories are disease_management,"),
+        (&["--install", "x", "--rollback"], "cannot be used with"),
+        (&["--headless", "--ask", "x", "--install", "x"], "cannot be used with"),
+        (&["--headless", "--ask", "x", "--rollback"], "cannot be used with"),
         (&["--hedless"], "--headless"),
         (&["why?"], "unexpected argument"),
     ] {
@@ -252,13 +256,38 @@ fn settings_out_of_reach_are_no_defaults() {
 fn without_a_bundle_there_is_advice() {
     let home = Home::new(Path::new("nowhere"));
     let place = home.path("nowhere");
-    let advice = ["No bundle is installed in", place.to_str().unwrap(), "pipeline quickstart"];
+    let advice = ["There is no bundle in", place.to_str().unwrap(), "pipeline quickstart"];
     home.run(&["--headless", "--ask", QUESTION]).refused(1, &advice);
-    // The screen is not even begun.
+    // So does the screen where there is no terminal.
     home.run(&[]).refused(1, &advice);
     // Without settings it is looked for in the user's own folders, which this test has replaced.
     let output = command(ASSISTANT).envs(home.folders()).args(["--headless", "--ask", QUESTION]).output().unwrap();
-    Said::from(output).refused(1, &["No bundle is installed in", home.path("home").to_str().unwrap()]);
+    Said::from(output).refused(1, &["There is no bundle in", home.path("home").to_str().unwrap()]);
+}
+
+#[test]
+fn a_bundle_is_installed_and_rolled_back() {
+    let home = Home::new(Path::new("state/bundle"));
+    let (new, installed) = (home.path("new"), home.path("state/bundle"));
+    let (install, rollback) = (["--install", new.to_str().unwrap()], ["--rollback"]);
+    home.run(&install).refused(1, &["There is no bundle in", "new"]);
+    home.run(&rollback).refused(1, &["no earlier bundle beside", "state/bundle"]);
+    tiny_bundle::copy(&new);
+    let changed = |arguments: &[&str], words: &str| {
+        let said = home.run(arguments);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+        assert!(said.out.contains(words) && said.out.contains(installed.to_str().unwrap()), "{}", said.out);
+        assert_eq!(home.run(&["--headless", "--ask", QUESTION]).code, Some(0));
+    };
+    changed(&install, "The bundle is installed in");
+    changed(&install, "The bundle is installed in");
+    changed(&rollback, "The earlier bundle is back in");
+    // A bad copy changes nothing.
+    fs::write(new.join("model.gguf"), "short").unwrap();
+    home.run(&install).refused(1, &["is damaged: model.gguf", "--rollback"]);
+    fs::remove_file(new.join("manifest.json")).unwrap();
+    home.run(&install).refused(1, &["is not a bundle", "after --install"]);
+    changed(&rollback, "The earlier bundle is back in");
 }
 
 #[test]
@@ -323,44 +352,24 @@ fn a_signal_ends_the_answer_with_code_1_and_whole_lines() {
 }
 
 #[test]
-fn the_screen_opens_on_a_bundle_and_gives_the_terminal_back() {
-    let home = tiny();
-    let pair = native_pty_system().openpty(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).unwrap();
-    let discipline = || format!("{:?}", pair.master.get_termios().unwrap());
-    let before = discipline();
-    let mut command = CommandBuilder::from_argv(words(ASSISTANT).into_iter().map(Into::into).collect());
-    command.args([OsStr::new("--config"), home.path("assistant.toml").as_os_str()]);
-    home.folders().iter().for_each(|(name, path)| command.env(name, path));
-    command.env("TERM", "xterm-256color");
-    command.cwd(home.0.path());
-    let mut child = pair.slave.spawn_command(command).unwrap();
-    let mut reader = pair.master.try_clone_reader().unwrap();
-    let mut shown = Vec::new();
-    let mut buffer = [0; 4096];
-    while !String::from_utf8_lossy(&shown).contains("Ready") {
-        let count = reader.read(&mut buffer).unwrap();
-        shown.extend(&buffer[..count]);
-        assert!(count > 0, "{}", String::from_utf8_lossy(&shown));
-    }
-    assert_ne!(discipline(), before, "raw mode");
-    pair.master.take_writer().unwrap().write_all(b"\x03").unwrap();
-    // What is drawn must be read, or the child waits for room.
-    let rest = thread::spawn(move || while matches!(reader.read(&mut buffer), Ok(1..)) {});
-    assert_eq!(child.wait().unwrap().exit_code(), 0);
-    assert_eq!(discipline(), before);
-    drop(pair);
-    rest.join().unwrap();
-}
-
-#[test]
 fn help_and_version_need_nothing() {
     let home = Home::new(Path::new("nowhere"));
     let version = home.run(&["--version"]);
     assert_eq!((version.code, version.out), (Some(0), format!("tomato-assistant {}\n", env!("CARGO_PKG_VERSION"))));
     let help = home.run(&["--help"]);
-    for flag in
-        ["--headless", "--ask", "--batch", "--json", "--explain", "--category", "--lang", "--reading", "--config"]
-    {
+    for flag in [
+        "--headless",
+        "--ask",
+        "--batch",
+        "--json",
+        "--explain",
+        "--category",
+        "--lang",
+        "--reading",
+        "--install",
+        "--rollback",
+        "--config",
+    ] {
         assert!(help.code == Some(0) && help.out.contains(flag), "{}", help.out);
     }
     assert!(!home.path("home").exists() && !home.path("log.txt").exists());

@@ -240,6 +240,26 @@ fn a_crash_between_the_renames_is_mended() {
 }
 
 #[test]
+fn the_text_of_a_file_needs_no_other_file_whole() {
+    let (temp, new, installed) = place();
+    write(&new, "one");
+    fs::write(new.join("model.gguf"), "bad").unwrap();
+    assert!(matches!(Bundle::open(&new), Err(BundleError::Damaged { file, .. }) if file == "model.gguf"));
+    assert_eq!(Bundle::text(&new, "targets.toml").unwrap(), "one targets.toml");
+    for bad in ["two targets.toml", "longer than it was"] {
+        fs::write(new.join("targets.toml"), bad).unwrap();
+        assert!(
+            matches!(Bundle::text(&new, "targets.toml"), Err(BundleError::Damaged { file, .. }) if file == "targets.toml")
+        );
+    }
+    assert!(matches!(Bundle::text(&new, "other.txt"), Err(BundleError::Damaged { .. })));
+    assert!(matches!(Bundle::text(&temp.path().join("none"), "targets.toml"), Err(BundleError::Missing(_))));
+    // An install that died between its renames is undone first, as when all is opened.
+    write(&beside(&installed, "previous"), "old");
+    assert_eq!(Bundle::text(&installed, "targets.toml").unwrap(), "old targets.toml");
+}
+
+#[test]
 fn rollback_refuses_a_damaged_earlier_bundle() {
     let (_temp, new, installed) = place();
     for content in ["one", "two"] {

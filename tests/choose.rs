@@ -12,7 +12,7 @@ fn candidate(found: f32, scores: &[f32]) -> Candidate {
 #[test]
 fn a_detail_is_answered_by_the_one_sentence_and_the_rest_of_its_entry_follows() {
     let choice = choose(&[candidate(3.0, &[-4.0, 3.0, -3.0]), candidate(2.8, &[-5.0, -6.0])]);
-    assert_eq!(choice, Choice { direct: vec![(0, vec![1])], more: vec![0, 2] });
+    assert_eq!(choice, Choice { direct: vec![(0, vec![1])], more: vec![0, 2], ..Choice::default() });
     // A sentence that is almost as good comes with it, in the entry's order.
     assert_eq!(choose(&[candidate(3.0, &[2.0, -3.0, 3.0])]).direct, [(0, vec![0, 2])]);
 }
@@ -20,7 +20,7 @@ fn a_detail_is_answered_by_the_one_sentence_and_the_rest_of_its_entry_follows() 
 #[test]
 fn the_model_may_pass_over_what_the_search_found_best() {
     let choice = choose(&[candidate(3.0, &[-4.0, -5.0]), candidate(2.9, &[-4.0, 3.0])]);
-    assert_eq!(choice, Choice { direct: vec![(1, vec![1])], more: vec![0] });
+    assert_eq!(choice, Choice { direct: vec![(1, vec![1])], more: vec![0], ..Choice::default() });
     // Not when the search is sure.
     assert_eq!(choose(&[candidate(4.0, &[0.0, -5.0]), candidate(2.0, &[-4.0, 3.0])]).direct[0].0, 0);
 }
@@ -28,10 +28,23 @@ fn the_model_may_pass_over_what_the_search_found_best() {
 #[test]
 fn a_whole_question_is_answered_by_what_is_near_the_best_sentence() {
     let choice = choose(&[candidate(3.0, &[0.3, -1.0, -2.0, -6.0, 0.5]), candidate(2.9, &[-3.0, -3.0])]);
-    assert_eq!(choice, Choice { direct: vec![(0, vec![0, 1, 2, 4])], more: vec![3] });
+    assert_eq!(choice, Choice { direct: vec![(0, vec![0, 1, 2, 4])], more: vec![3], ..Choice::default() });
     // Another reference adds what is likelier right than wrong, after the first.
     let choice = choose(&[candidate(3.0, &[0.6, 0.0, 0.4]), candidate(2.9, &[-3.0, 0.2])]);
     assert_eq!(choice.direct, [(0, vec![0, 1, 2]), (1, vec![1])]);
+}
+
+#[test]
+fn the_best_is_always_shown_and_called_the_nearest_where_it_hardly_answers() {
+    let nearest_only = |candidates: &[Candidate]| {
+        let choice = choose(candidates);
+        assert!(!choice.direct[0].1.is_empty());
+        choice.nearest_only
+    };
+    assert!(nearest_only(&[candidate(3.0, &[-2.1, -9.0]), candidate(2.9, &[-4.0])]));
+    assert!(!nearest_only(&[candidate(3.0, &[-1.9, -9.0]), candidate(2.9, &[-4.0])]));
+    // What another entry answers well is no mere neighbour.
+    assert!(!nearest_only(&[candidate(9.0, &[-2.1, -2.2]), candidate(8.9, &[0.2, 0.3])]));
 }
 
 #[test]
@@ -49,10 +62,10 @@ fn a_warning_comes_with_what_needs_it_and_brings_its_own() {
         with: vec![sentences[with].into()],
     };
     let warnings = [warning(3, 1), warning(1, 0)];
-    let mut choice = Choice { direct: vec![(0, vec![0])], more: vec![1, 2, 3] };
+    let mut choice = Choice { direct: vec![(0, vec![0])], more: vec![1, 2, 3], ..Choice::default() };
     choice.add_warnings(0, &sentences, &warnings);
-    assert_eq!(choice, Choice { direct: vec![(0, vec![0, 1, 3])], more: vec![2] });
-    let mut harmless = Choice { direct: vec![(0, vec![2])], more: vec![0, 1, 3] };
+    assert_eq!(choice, Choice { direct: vec![(0, vec![0, 1, 3])], more: vec![2], ..Choice::default() });
+    let mut harmless = Choice { direct: vec![(0, vec![2])], more: vec![0, 1, 3], ..Choice::default() };
     harmless.add_warnings(0, &sentences, &warnings);
     assert_eq!(harmless.direct, [(0, vec![2])]);
 }

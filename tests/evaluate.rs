@@ -118,12 +118,16 @@ fn a_bundle_is_asked_scored_and_reported() {
     );
 
     // What was chosen is told apart from what stands below.
-    let (_dir, judging) = tiny_bundle::judging(&tiny_bundle::some_vector(), 0.0);
+    let (_dir, judging) = tiny_bundle::judging_gently();
     let bar = ProgressBar::hidden();
     let report = evaluate::run(judging.dir(), root.path(), Set::Validation, out.path(), &bar).unwrap();
     let words = |sums: &BTreeMap<String, Summary>| sums["validation"].words;
     let more = report.details[0].more.unicode_words().count();
-    assert!(report.fallbacks == 0 && more > 0, "{:?}", report.details[0]);
+    assert!(report.fallbacks == 0 && more > 0 && !report.details[0].further.is_empty(), "{:?}", report.details[0]);
+    // What other entries add counts with the chosen sentences.
+    let chosen = report.details[0].considered.iter().flat_map(|considered| &considered.sentences);
+    let chosen = chosen.filter(|judged| judged.chosen).map(|judged| judged.text.unicode_words().count());
+    assert_eq!(words(&report.direct), chosen.sum::<usize>());
     assert_eq!(words(&report.direct) + more, words(&report.answers));
 
     fs::write(root.path().join(VALIDATION), "[{]").unwrap();

@@ -3,7 +3,7 @@
 use crate::{
     assistant::{QUESTION, fields},
     home::{Home, tiny},
-    tiny_bundle::{judging, some_vector},
+    tiny_bundle::judging_gently,
 };
 use serde_json::{Value, json};
 
@@ -19,33 +19,51 @@ fn sentences(answer: &Value) -> Vec<&Value> {
     considered.iter().flat_map(|considered| considered["sentences"].as_array().unwrap()).collect()
 }
 
+fn words(text: &Value) -> &str {
+    text.as_str().unwrap()
+}
+
 #[test]
 fn a_model_that_judges_says_how() {
-    let (_dir, bundle) = judging(&some_vector(), 0.0);
+    let (_dir, bundle) = judging_gently();
     let home = Home::new(bundle.dir());
     let answer = explained(&home);
     for considered in answer["considered"].as_array().unwrap() {
         assert_eq!(fields(considered), ["found", "id", "sentences"]);
     }
     assert!(sentences(&answer).iter().all(|one| fields(one) == ["chosen", "score", "text"] && one["score"].is_f64()));
-    let mut shown: Vec<&str> = sentences(&answer)
-        .iter()
-        .filter(|one| one["chosen"] == true)
-        .map(|one| one["text"].as_str().unwrap())
-        .collect();
-    assert!(!shown.is_empty());
-    // References may be shown in another order than they were read in.
     let text = answer["answer"].as_str().unwrap();
-    shown.sort_by_key(|sentence| text.find(sentence).unwrap());
-    assert_eq!(shown.join(" "), text);
+    let further = answer["further"].as_array().unwrap();
+    assert!(!further.is_empty());
+    // References may be shown in another order than they were read in.
+    let mut shown: Vec<&str> = further.iter().flat_map(|one| one["sentences"].as_array().unwrap()).map(words).collect();
+    shown.extend(tomato_assistant::knowledge::sentences::sentences(text));
+    let mut chosen: Vec<&str> =
+        sentences(&answer).iter().filter(|one| one["chosen"] == true).map(|one| words(&one["text"])).collect();
+    shown.sort_unstable();
+    chosen.sort_unstable();
+    assert_eq!(shown, chosen);
     assert_eq!(answer["fallback"], false);
     let read = answer["read_tokens"].as_f64().unwrap();
     assert!(read > 100.0 && answer["read_tok_s"].as_f64().unwrap() * answer["ttft_s"].as_f64().unwrap() > 0.9 * read);
 
     let said = home.run(&["--headless", "--ask", QUESTION, "--explain"]);
+    let mut out = format!("{text} [1]\n");
+    for (number, one) in further.iter().enumerate() {
+        assert_eq!((fields(one), &one["citation"]), (vec!["citation", "id", "sentences", "title"], &json!(number + 2)));
+        assert_eq!((&one["id"], &one["title"]), {
+            let reference = &answer["references"][number + 1];
+            (&reference["id"], &reference["title"])
+        });
+        let sentences: Vec<&str> = one["sentences"].as_array().unwrap().iter().map(words).collect();
+        let (title, citation) = (words(&one["title"]), &one["citation"]);
+        out += &format!("\nFor another question: {title}\n{} [{citation}]\n", sentences.join(" "));
+    }
     let more = answer["more"].as_str().unwrap();
-    let below = if more.is_empty() { String::new() } else { format!("\nMore on this [1]: {more}\n") };
-    assert_eq!((said.code, said.out), (Some(0), format!("{text}\n{below}")));
+    if !more.is_empty() {
+        out += &format!("\nMore on this [1]\n{more}\n");
+    }
+    assert_eq!((said.code, said.out), (Some(0), out));
     let lines: Vec<&str> = said.err.lines().collect();
     let begin = lines.iter().position(|line| line.starts_with("What was read, with the search's score")).unwrap();
     for considered in answer["considered"].as_array().unwrap() {

@@ -20,7 +20,7 @@ use indicatif::ProgressBar;
 use std::{collections::HashMap, fs, io::Cursor, ops::ControlFlow, path::Path, sync::OnceLock};
 use tempfile::TempDir;
 use tomato_assistant::{
-    engine::{CONTEXT, Engine, EngineError, Limits},
+    engine::{CONTEXT, Engine, EngineError, Judgement, Limits},
     model::{ops::Pass, weights::SELECTOR_KEY, weights::Weights},
     prompt::{Passage, render},
 };
@@ -69,7 +69,9 @@ fn prompt() -> (Vec<u32>, Vec<usize>) {
 
 /// All scores, without a stop.
 fn judge(engine: &mut Engine, ids: &[u32], ends: &[usize]) -> Vec<f32> {
-    engine.judge(ids, ends, &mut || ControlFlow::Continue(())).unwrap().unwrap()
+    let judgement = engine.judge(ids, ends, &mut || ControlFlow::Continue(())).unwrap().unwrap();
+    assert_eq!(judgement.tokens, ids.len());
+    judgement.scores
 }
 
 #[test]
@@ -118,7 +120,8 @@ fn a_stop_is_felt_at_the_next_part() {
             asked += 1;
             if asked > parts { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        let scores = scores.unwrap().unwrap();
+        let Judgement { scores, tokens } = scores.unwrap().unwrap();
+        assert_eq!(tokens, ids.len().min(parts * 128));
         assert_eq!(scores, all[..scores.len()], "those of what was read");
         assert_eq!(asked, (parts + 1).min(4), "asked before each part, and not again after the stop");
         assert!(if parts == 0 { scores.is_empty() } else { scores.len() > before }, "{parts} parts: {scores:?}");

@@ -54,7 +54,7 @@ fn child() {
 }
 
 /// The child in its terminal.
-struct Window {
+pub struct Window {
     master: Box<dyn MasterPty>,
     keyboard: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
@@ -65,11 +65,16 @@ struct Window {
 
 impl Window {
     fn open(role: &str, cols: u16, rows: u16) -> Self {
-        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
         command.args(["terminal::child", "--exact", "--nocapture"]);
         command.env(ROLE, role);
+        Self::of(command, cols, rows)
+    }
+
+    /// The window of any program.
+    pub fn of(mut command: CommandBuilder, cols: u16, rows: u16) -> Self {
+        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
         command.env("TERM", "xterm-256color");
         let before = discipline(&*pair.master);
         let child = pair.slave.spawn_command(command).unwrap();
@@ -98,13 +103,18 @@ impl Window {
         }
     }
 
-    fn wait_for(&self, words: &str) {
+    pub fn wait_for(&self, words: &str) {
         self.wait(words, |screen| screen.contents().contains(words));
     }
 
     /// Waits for the app and checks that it did take the terminal: else nothing would be tested.
     fn taken(self) -> Self {
-        self.wait_for("All readings");
+        self.taken_with("All readings")
+    }
+
+    /// The same for an app that shows `words`.
+    pub fn taken_with(self, words: &str) -> Self {
+        self.wait_for(words);
         let parser = self.parser.lock().unwrap();
         let screen = parser.screen();
         assert!(screen.alternate_screen() && screen.hide_cursor() && screen.bracketed_paste());
@@ -114,14 +124,19 @@ impl Window {
         self
     }
 
-    fn type_keys(&mut self, keys: &[u8]) {
+    pub fn type_keys(&mut self, keys: &[u8]) {
         self.keyboard.write_all(keys).unwrap();
         self.keyboard.flush().unwrap();
     }
 
     /// Waits for the child's end and checks that everything is as it was, and that the screen now says `words`.
-    fn given_back(mut self, words: &str) {
-        self.child.wait().unwrap();
+    fn given_back(self, words: &str) {
+        self.given_back_with(0, words);
+    }
+
+    /// The same with the child's exit code.
+    pub fn given_back_with(mut self, code: u32, words: &str) {
+        assert_eq!(self.child.wait().unwrap().exit_code(), code);
         self.wait_for(words);
         let parser = self.parser.lock().unwrap();
         let screen = parser.screen();
@@ -145,7 +160,7 @@ fn ctrl_c_gives_the_terminal_back() {
 
 #[test]
 fn a_panic_gives_the_terminal_back_before_it_is_told() {
-    Window::open("panic", 72, 21).taken().given_back("the drawing thread panics");
+    Window::open("panic", 72, 21).taken().given_back_with(101, "the drawing thread panics");
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod home;
 mod import;
 mod judge;
 mod kernels;
+mod kiosk;
 mod log_file;
 mod model;
 mod period;

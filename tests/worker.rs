@@ -2,14 +2,18 @@
 
 use std::{
     ops::ControlFlow,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
     time::Duration,
 };
 
 use tomato_assistant::{
     answer::{Answer, Question},
     text::Lang,
-    worker::{Answers, Event, Worker},
+    worker::{Answers, CRASHES, Event, Worker},
 };
 
 /// Says each letter it is sent through the channel, until that closes.
@@ -21,10 +25,8 @@ impl Answers for Letters {
         question: &Question,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Answer, String> {
-        match question.text.as_str() {
-            "fail" => return Err("no answer".into()),
-            "panic" => panic!("scripted"),
-            _ => {}
+        if question.text == "fail" {
+            return Err("no answer".into());
         }
         let mut text = question.text.clone();
         for letter in self.0.iter().take_while(|letter| letter != "end") {
@@ -39,7 +41,8 @@ impl Answers for Letters {
 
 fn start() -> (Worker, Sender<String>) {
     let (letters, script) = channel();
-    let mut worker = Worker::start(Lang::En, move || Ok(Letters(script)));
+    let mut script = Some(script);
+    let mut worker = Worker::start(Lang::En, move || script.take().map(Letters).ok_or("opened twice".into()));
     assert!(matches!(next(&mut worker), Event::Ready));
     (worker, letters)
 }
@@ -111,21 +114,67 @@ fn a_failure_is_told_and_the_worker_goes_on() {
     assert_eq!(done(&mut worker).text, "1");
 }
 
+/// Knows two words.
+struct Fragile;
+
+impl Answers for Fragile {
+    fn answer(&mut self, question: &Question, _: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<Answer, String> {
+        assert!(question.text != "panic", "scripted");
+        Ok(Answer { text: question.text.clone(), ..Answer::default() })
+    }
+}
+
 #[test]
-fn a_panic_becomes_advice_and_a_clean_end() {
-    let (mut worker, _letters) = start();
-    ask(&mut worker, "panic");
-    assert!(matches!(next(&mut worker), Event::Failed(words) if words.contains("restart")));
-    assert!(matches!(next(&mut worker), Event::Ended));
-    ask(&mut worker, "1");
-    assert!(worker.next(Duration::from_secs(60)).is_none(), "the end is told once");
+fn after_a_panic_the_answerer_is_opened_anew_and_answers() {
+    let opened = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&opened);
+    let mut worker = Worker::start(Lang::En, move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        Ok(Fragile)
+    });
+    assert!(matches!(next(&mut worker), Event::Ready));
+    // Never so many in a row that it is given up, but more than that in all.
+    for round in 1..=CRASHES {
+        for _ in 1..CRASHES {
+            ask(&mut worker, "panic");
+            assert!(matches!(next(&mut worker), Event::Crashed(words) if words.contains("ask once more")));
+            assert!(matches!(next(&mut worker), Event::Ready));
+        }
+        ask(&mut worker, "why");
+        assert_eq!(done(&mut worker).text, "why");
+        assert_eq!(opened.load(Ordering::SeqCst), 1 + round * (CRASHES - 1));
+    }
+}
+
+#[test]
+fn an_answerer_that_only_panics_is_given_up() {
+    for at_once in [true, false] {
+        let mut worker = Worker::start(Lang::En, move || {
+            assert!(!at_once, "scripted");
+            Ok(Fragile)
+        });
+        for _ in 1..CRASHES {
+            if !at_once {
+                assert!(matches!(next(&mut worker), Event::Ready));
+                ask(&mut worker, "panic");
+            }
+            assert!(matches!(next(&mut worker), Event::Crashed(_)));
+        }
+        if !at_once {
+            assert!(matches!(next(&mut worker), Event::Ready));
+            ask(&mut worker, "panic");
+        }
+        assert!(matches!(next(&mut worker), Event::Gone(words) if words.contains("3 times in a row")));
+        ask(&mut worker, "why");
+        assert!(worker.next(Duration::from_secs(60)).is_none(), "the end is told once");
+    }
 }
 
 #[test]
 fn what_cannot_be_opened_says_why() {
     let mut worker = Worker::start(Lang::En, || Err::<Letters, _>("no bundle".into()));
-    assert!(matches!(next(&mut worker), Event::Failed(words) if words == "no bundle"));
-    assert!(matches!(next(&mut worker), Event::Ended));
+    assert!(matches!(next(&mut worker), Event::Gone(words) if words == "no bundle"));
+    assert!(worker.next(Duration::from_secs(60)).is_none());
 }
 
 #[test]

@@ -55,13 +55,12 @@ fn section(one: &Answered) -> String {
     if !one.readings_note.is_empty() {
         let _ = write!(text, "<p><b>Readings:</b> {}</p>", escape(&one.readings_note));
     }
-    let _ = write!(
-        text,
-        "<p><b>{}</b> {}</p><p>[{}]</p>",
-        escape(&one.text),
-        escape(&one.more),
-        escape(&one.references.join(", "))
-    );
+    let _ = write!(text, "<p><b>{}</b></p>", escape(&one.text));
+    for further in &one.further {
+        let (title, sentences) = (escape(&further.reference.title), escape(&further.marked()));
+        let _ = write!(text, "<p><i>{title}</i><br><b>{sentences}</b></p>");
+    }
+    let _ = write!(text, "<p>{}</p><p>[{}]</p>", escape(&one.more), escape(&one.references.join(", ")));
     for missing in &one.missing {
         let _ = write!(text, "<p class=no>not told: {}</p>", escape(missing));
     }

@@ -4,7 +4,10 @@
 
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write};
-use tomato_assistant::{answer::Considered, knowledge::Category};
+use tomato_assistant::{
+    answer::{Considered, Further},
+    knowledge::Category,
+};
 
 use super::{
     super::questions::{Kind, Why},
@@ -32,23 +35,27 @@ pub struct Answered {
     pub category: Option<Category>,
     /// As asked.
     pub question: String,
-    /// As shown.
+    /// The answer, as shown.
     pub text: String,
+    /// What other entries add, shown below.
+    pub further: Vec<Further>,
     /// What code said about the readings.
     pub readings_note: String,
     /// Ids of the entries cited, best first.
     pub references: Vec<String>,
     /// It was refused.
     pub declined: bool,
-    /// The model's text was unusable.
+    /// It says that it is only the nearest.
+    pub nearest_only: bool,
+    /// It is a whole entry, since the model cannot choose.
     pub fallback: bool,
     /// Facts that were not told.
     pub missing: Vec<String>,
-    /// The rest of the entry, shown below.
+    /// The rest of the answer's entry, shown below that.
     pub more: String,
-    /// What was shown is worth, the rest of the entry included.
+    /// What all that was shown is worth.
     pub score: Score,
-    /// What the chosen sentences alone are worth.
+    /// What the chosen sentences alone are worth, those of other entries included.
     pub direct: Score,
     /// What the best entry as it stands would have been worth.
     pub entry_alone: Score,

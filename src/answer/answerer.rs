@@ -4,7 +4,7 @@
 //! for word. Does NOT hold words of its own: they are in `text`.
 
 use super::{
-    Answer, Considered, Judged, Question, Reference,
+    Answer, Considered, Further, Judged, Question, Reference,
     choose::{Candidate, Choice, choose},
     library::{Library, OpenError},
     readings,
@@ -19,7 +19,7 @@ use crate::{
         sentences::sentences,
     },
     prompt::{self, Passage},
-    stats::Memory,
+    stats::{Memory, Stats},
     text::Msg,
 };
 use std::{
@@ -73,7 +73,8 @@ impl Answerer {
         self.stage = stage;
     }
 
-    /// Answers `question`. `on_text` gets the chosen sentences one by one, and empty text in between to ask whether to go on.
+    /// Answers `question`. `on_text` gets the sentences of `Answer::text` one by one, and empty text in between to ask whether to
+    /// go on.
     ///
     /// # Errors
     /// All of [`AnswerError`].
@@ -92,35 +93,33 @@ impl Answerer {
         let query = Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
         let found = self.library.index.search(&query);
         let readings_note = readings::explained(&note, &assessment, question.lang);
-        let mut answer = Answer { readings_note, ..Answer::default() };
         if !found.on_topic || found.hits.is_empty() {
-            return Ok(self.decline(answer, question, start, on_text));
+            return Ok(decline(readings_note, question, start, on_text));
         }
+        let mut answer = Answer { readings_note, ..Answer::default() };
 
         let hits = &found.hits[..REFERENCES.min(found.hits.len())];
         let (ids, ends, hits) = self.prompt(hits, &note, &text)?;
         answer.dropped_references = REFERENCES.min(found.hits.len()) - hits.len();
         let before = start.elapsed();
-        let scores = self.engine.judge(&ids, &ends, &mut || {
+        let judgement = self.engine.judge(&ids, &ends, &mut || {
             let flow = on_text("");
             answer.stopped |= flow.is_break();
             flow
         })?;
         answer.stats.reading = start.elapsed() - before;
-        answer.stats.prompt_tokens = if scores.is_some() { ids.len() } else { 0 };
+        answer.stats.prompt_tokens = judgement.as_ref().map_or(0, |judgement| judgement.tokens);
         if !answer.stopped {
-            self.compose(&mut answer, &hits, scores.as_deref(), on_text);
+            let scores = judgement.as_ref().map(|judgement| judgement.scores.as_slice());
+            self.compose(&mut answer, &hits, scores, on_text);
+            answer.stats.time_to_first_token = before + answer.stats.reading;
         }
-        if answer.text.is_empty() && !answer.stopped {
-            return Ok(self.decline(answer, question, start, on_text));
-        }
-        answer.stats.time_to_first_token = before + answer.stats.reading;
         answer.stats.total = start.elapsed();
         answer.stats.memory = Memory::now();
         Ok(answer)
     }
 
-    /// Puts the chosen sentences of `hits` into `answer`, one by one; `scores` are those of all their sentences.
+    /// Puts the chosen sentences of `hits` into `answer`, the first block one by one; `scores` are those of all their sentences.
     fn compose(
         &self,
         answer: &mut Answer,
@@ -129,6 +128,8 @@ impl Answerer {
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) {
         let passages: Vec<Passage> = hits.iter().map(|hit| self.passage(hit)).collect();
+        // A damaged model's scores may be no numbers. They choose nothing, but the entry as it stands is still right.
+        let scores = scores.filter(|scores| scores.iter().all(|score| score.is_finite()));
         let mut rest = scores.unwrap_or_default().iter();
         let candidates: Vec<Candidate> = hits
             .iter()
@@ -147,6 +148,7 @@ impl Answerer {
             choice.add_warnings(part, &passages[reference].sentences, &self.entry(&hits[reference]).warnings);
         }
         answer.fallback = scores.is_none();
+        answer.nearest_only = choice.nearest_only;
         let is_chosen = |reference: usize, sentence: usize| {
             choice.direct.iter().any(|(own, sentences)| *own == reference && sentences.contains(&sentence))
         };
@@ -159,48 +161,37 @@ impl Answerer {
             let id = self.entry(hit).id.clone();
             answer.considered.push(Considered { id, found: hit.score, sentences: judged.collect() });
         }
-        if let Some((first, _)) = choice.direct.first() {
-            let more: Vec<&str> = choice.more.iter().map(|&sentence| passages[*first].sentences[sentence]).collect();
-            answer.more = more.join(" ");
-        }
-        for (reference, sentences) in choice.direct {
-            let entry = self.entry(&hits[reference]);
-            answer.references.push(Reference { id: entry.id.clone(), title: entry.instruction.clone() });
-            answer.cited.push(0);
-            for sentence in sentences {
-                let gap = if answer.text.is_empty() { "" } else { " " };
-                let piece = format!("{gap}{}", passages[reference].sentences[sentence]);
-                answer.text.push_str(&piece);
-                if let Some(count) = answer.cited.last_mut() {
-                    *count += 1;
-                }
-                if on_text(&piece).is_break() {
-                    answer.stopped = true;
-                    answer.more.clear();
-                    return;
-                }
+        let texts = |reference: usize, places: &[usize]| -> Vec<String> {
+            places.iter().map(|&place| passages[reference].sentences[place].into()).collect()
+        };
+        let mut blocks = choice.direct.iter();
+        let Some((first, chosen)) = blocks.next() else { return };
+        answer.references.push(self.reference(&hits[*first]));
+        for sentence in texts(*first, chosen) {
+            let gap = if answer.text.is_empty() { "" } else { " " };
+            let piece = format!("{gap}{sentence}");
+            answer.text.push_str(&piece);
+            if on_text(&piece).is_break() {
+                answer.stopped = true;
+                return;
             }
         }
-    }
-
-    /// The answer that refuses.
-    fn decline(
-        &self,
-        mut answer: Answer,
-        question: &Question,
-        start: Instant,
-        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
-    ) -> Answer {
-        answer.declined = true;
-        answer.text = question.lang.say(&Msg::Refusal);
-        let _ = on_text(&answer.text);
-        answer.stats.total = start.elapsed();
-        answer.stats.memory = Memory::now();
-        answer
+        for (other, chosen) in blocks {
+            let reference = self.reference(&hits[*other]);
+            answer.references.push(reference.clone());
+            let citation = answer.references.len();
+            answer.further.push(Further { reference, citation, sentences: texts(*other, chosen) });
+        }
+        answer.more = texts(*first, &choice.more).join(" ");
     }
 
     fn entry(&self, hit: &Hit) -> &Entry {
         &self.library.knowledge.entries()[hit.index]
+    }
+
+    fn reference(&self, hit: &Hit) -> Reference {
+        let entry = self.entry(hit);
+        Reference { id: entry.id.clone(), title: entry.instruction.clone() }
     }
 
     fn passage(&self, hit: &Hit) -> Passage<'_> {
@@ -222,6 +213,19 @@ impl Answerer {
         }
         Err(EngineError::PromptTooLong { tokens }.into())
     }
+}
+
+/// The answer that refuses, with the readings all the same.
+fn decline(
+    readings_note: String,
+    question: &Question,
+    start: Instant,
+    on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+) -> Answer {
+    let text = question.lang.say(&Msg::Refusal);
+    let _ = on_text(&text);
+    let stats = Stats { total: start.elapsed(), memory: Memory::now(), ..Stats::default() };
+    Answer { text, readings_note, declined: true, stats, ..Answer::default() }
 }
 
 /// The question without control characters and surplus white space.

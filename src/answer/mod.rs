@@ -10,12 +10,7 @@ pub mod readings;
 pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION};
 pub use library::{Library, OpenError};
 
-use crate::{
-    climate::Snapshot,
-    knowledge::{Category, sentences::sentences},
-    stats::Stats,
-    text::Lang,
-};
+use crate::{climate::Snapshot, knowledge::Category, stats::Stats, text::Lang};
 
 /// What the grower asks.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +32,19 @@ pub struct Reference {
     pub id: String,
     /// Its question.
     pub title: String,
+}
+
+/// What another entry adds. Shown apart from the answer, under that entry's question: its sentences were written for that case
+/// and may say the opposite of what is right in the grower's.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Further {
+    /// The entry.
+    #[serde(flatten)]
+    pub reference: Reference,
+    /// Its number among the answer's references, from 1.
+    pub citation: usize,
+    /// Its chosen sentences, in its order; at least one.
+    pub sentences: Vec<String>,
 }
 
 /// A reference that the model read, for whoever wants to know how an answer came about.
@@ -64,21 +72,23 @@ pub struct Judged {
 /// A finished answer. Its `text` is authoritative: what was streamed before may have been replaced.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
-    /// The sentences that answer.
+    /// The sentences that answer, all from the first of the references.
     pub text: String,
-    /// The rest of the entry that the first of them are from; shown below, so that nothing is lost.
+    /// What the other references add.
+    pub further: Vec<Further>,
+    /// The rest of the first reference; shown below, so that nothing is lost.
     pub more: String,
     /// What the readings say, by code; empty when nothing is out of range or asked about.
     pub readings_note: String,
     /// Entries it rests on, best first.
     pub references: Vec<Reference>,
-    /// How many sentences of `text` are from each of the references, which follow each other as in `references`.
-    pub cited: Vec<usize>,
     /// What the model read, best found first.
     pub considered: Vec<Considered>,
-    /// The question is not about tomato growing, or no reference answers it.
+    /// The search found no entry for the question, and `text` says so. The model declines nothing.
     pub declined: bool,
-    /// The model was not trained to choose, and `text` is the whole best entry.
+    /// No sentence clearly answers the question; `text` is the nearest.
+    pub nearest_only: bool,
+    /// The model cannot choose (it was not trained to, or its scores are no numbers), and `text` is the whole best entry.
     pub fallback: bool,
     /// The grower stopped it; `text` is what had come so far.
     pub stopped: bool,
@@ -89,16 +99,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The text with the number of its reference behind the sentences of each, as in "Ventilate early. [1]".
+    /// What stands behind `text`: the number of its reference, as in "Ventilate early. [1]".
+    pub fn mark(&self) -> &'static str {
+        if self.references.is_empty() { "" } else { " [1]" }
+    }
+}
+
+impl Further {
+    /// Its sentences with the number of their reference behind them.
     pub fn marked(&self) -> String {
-        let mut sentences = sentences(&self.text);
-        let part = |(number, &count): (usize, &usize)| {
-            let own: Vec<&str> = sentences.by_ref().take(count).collect();
-            format!("{} [{}]", own.join(" "), number + 1)
-        };
-        match self.cited.is_empty() {
-            true => self.text.clone(),
-            false => self.cited.iter().enumerate().map(part).collect::<Vec<_>>().join(" "),
-        }
+        format!("{} [{}]", self.sentences.join(" "), self.citation)
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     bundle::BundleError,
     climate::{Level, Measure, NoData, Quantity},
     knowledge::Category,
+    stats::Stats,
 };
 
 /// The English words for `msg`.
@@ -35,6 +36,16 @@ pub fn say(msg: &Msg) -> String {
         }
         .into(),
         Msg::Bundle(error) => bundle(error),
+        Msg::Installed(dir) => format!(
+            "The bundle is installed in {} and is used from the next start of the assistant. If it replaced a whole one, \
+             `assistant --rollback` brings that back.",
+            dir.display()
+        ),
+        Msg::RolledBack(dir) => format!(
+            "The earlier bundle is back in {} and is used from the next start of the assistant. `assistant --rollback` \
+             again undoes this.",
+            dir.display()
+        ),
         Msg::EmptyQuestion => "Please type a question first.".into(),
         Msg::ReferencesDropped(count) => format!("({count} reference(s) left out: the question is very long.)"),
         Msg::BundleUnusable => "The bundle holds something that this version cannot read. Please install a bundle made for \
@@ -143,16 +154,16 @@ pub fn say(msg: &Msg) -> String {
             format!("Please make the window larger: at least {columns} columns and {rows} rows.")
         }
         Msg::MoreBelow => "more below".into(),
-        Msg::Loading(time) => format!("Loading the assistant, {} s", time.as_secs()),
+        Msg::Loading(time) => format!("Checking and loading the assistant, {} s", time.as_secs()),
         Msg::Ready => "Ready".into(),
         Msg::Reading(time) => format!("Reading the references, {} s", time.as_secs()),
         Msg::Answering(time) => format!("Answering, {} s", time.as_secs()),
         Msg::Stopping => "Stopping".into(),
-        Msg::OutOfOrder => "Out of order".into(),
+        Msg::OutOfOrder => "Out of order: ask a question to see why".into(),
         Msg::FirstWords(time) => format!("first word {:.1} s", time.as_secs_f64()),
         Msg::Cost(stats) => format!(
-            "first words {:.1} s  total {:.1} s  {} tokens read, {:.0}/s  {:.0} MB (peak {:.0})",
-            stats.time_to_first_token.as_secs_f64(),
+            "{}total {:.1} s  {} tokens read, {:.0}/s  {:.0} MiB (peak {:.0})",
+            first("first words", stats),
             stats.total.as_secs_f64(),
             stats.prompt_tokens,
             stats.read_per_second(),
@@ -160,8 +171,8 @@ pub fn say(msg: &Msg) -> String {
             stats.memory.peak_mib,
         ),
         Msg::ShortCost(stats) => format!(
-            "first {:.1} s  total {:.1} s  {:.0} tok/s  {:.0} MB (peak {:.0})",
-            stats.time_to_first_token.as_secs_f64(),
+            "{}total {:.1} s  {:.0} tok/s  {:.0} MiB (peak {:.0})",
+            first("first", stats),
             stats.total.as_secs_f64(),
             stats.read_per_second(),
             stats.memory.rss_mib,
@@ -171,16 +182,21 @@ pub fn say(msg: &Msg) -> String {
             "The assistant is still loading. Your question is answered as soon as it is ready.".into()
         }
         Msg::Queued => "The answer before is being stopped. Your question is next.".into(),
-        Msg::ReadMeanwhile => "Meanwhile you can read".into(),
+        Msg::ReadInstead => "Until there is an answer you can read".into(),
         Msg::ReadingPage => "Reading the references and your greenhouse's readings...".into(),
-        Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
-        Msg::Declined => "This is not about growing tomatoes in a greenhouse.".into(),
+        Msg::NearestOnly => {
+            "None of the reviewed entries clearly answers this. The nearest one says:".into()
+        }
+        Msg::Fallback => "This is a whole reviewed entry: the model could not choose from it.".into(),
+        Msg::Declined => "No reviewed entry was found for this question.".into(),
         Msg::Refusal => "I can only help with growing tomatoes in a greenhouse: diseases and pests, climate, nutrition and \
                          watering, sensors, and finding the cause of a problem. I found nothing reviewed on this question. \
                          Please ask it in other words, or ask your adviser."
             .into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),
+        Msg::ReadingsWhenAsked(age) => format!("Your greenhouse when you asked, {} ago", say(&Msg::Age(*age))),
+        Msg::Further(question) => format!("For another question: {question}"),
         Msg::More => "More on this [1]".into(),
         Msg::Considered => "What was read, with the search's score of each entry and the model's of each sentence (* shown):".into(),
         Msg::Rests => "Based on these reviewed entries:".into(),
@@ -192,23 +208,36 @@ pub fn say(msg: &Msg) -> String {
         Msg::CuratedEntry => "Reviewed entry".into(),
         Msg::SourcesHeading => "Sources".into(),
         Msg::Source(source) => format!("{} ({})", source.title, source.publisher),
-        Msg::AnswererCrashed => "The assistant stopped because of an internal error. Please restart the device.".into(),
-        Msg::WorkerGone => "No question can be answered now. Please restart the device; the reviewed entries can \
-                            still be read."
+        Msg::AnswererCrashed => "An internal error kept the assistant from answering. It is being loaded again; please \
+                                 ask once more in a few seconds. Details are in the log."
             .into(),
+        Msg::AnswererGone(crashes) => format!(
+            "The assistant failed {crashes} times in a row because of an internal error and no longer tries. Switch the \
+             device off and on again; if that does not help, install the bundle again (`assistant --install FOLDER`). Details are in the log."
+        ),
+        Msg::StillThere => "No question can be answered until this is put right. Readings, alarms and the reviewed entries are \
+                            still shown."
+            .into(),
+        Msg::AnyKey => "Press a key or tap to close this.".into(),
         Msg::NeedsTerminal => "The screen needs a terminal. Without one, use --headless --ask \"...\".".into(),
     }
+}
+
+/// When the first words came, called `name`; nothing for an answer that was stopped or declined before there were any.
+fn first(name: &str, stats: &Stats) -> String {
+    let time = stats.time_to_first_token;
+    if time.is_zero() { String::new() } else { format!("{name} {:.1} s  ", time.as_secs_f64()) }
 }
 
 fn bundle(error: &BundleError) -> String {
     match error {
         BundleError::Missing(dir) => format!(
-            "No bundle is installed in {}. On the build computer run `pipeline quickstart \"a question\"`, or copy a \
-             bundle folder to that place, or set `bundle` in assistant.toml to where it is.",
+            "There is no bundle in {}. Install one with `assistant --install FOLDER`, or set `bundle` in assistant.toml to \
+             where it is. On the build computer `pipeline quickstart \"a question\"` makes and installs one.",
             dir.display()
         ),
         BundleError::NotABundle { dir, why } => format!(
-            "{} is not a bundle: {why}. Nothing was changed there. Check the path in assistant.toml or after --bundle.",
+            "{} is not a bundle: {why}. Nothing was changed there. Check the path in assistant.toml or after --install.",
             dir.display()
         ),
         BundleError::Version { dir, found } => format!(
@@ -218,8 +247,8 @@ fn bundle(error: &BundleError) -> String {
             crate::bundle::FORMAT_VERSION
         ),
         BundleError::Damaged { dir, file, why } => format!(
-            "The bundle in {} is damaged: {file} {why}. Install it again from the original, or roll back to the \
-             earlier one.",
+            "The bundle in {} is damaged: {file} {why}. Install it again from the original (`assistant \
+             --install FOLDER`), or bring the earlier one back (`assistant --rollback`).",
             dir.display()
         ),
         BundleError::NoSpace { dir, needed } => format!(
@@ -234,7 +263,8 @@ fn bundle(error: &BundleError) -> String {
             path.display()
         ),
         BundleError::NothingEarlier(dir) => format!(
-            "There is no earlier bundle beside {}, so nothing was rolled back. Install a bundle instead.",
+            "There is no earlier bundle beside {}, so nothing was changed. Install one with `assistant --install \
+             FOLDER` instead.",
             dir.display()
         ),
         BundleError::NoHome => "This user has no home folder, so the place of the bundle is unknown. Set `bundle` in \

@@ -66,6 +66,10 @@ pub enum Msg<'a> {
     EmptyQuestion,
     /// Why there is no usable bundle, and what to do about it.
     Bundle(&'a crate::bundle::BundleError),
+    /// A bundle was installed in this folder.
+    Installed(&'a std::path::Path),
+    /// The earlier bundle is back in this folder.
+    RolledBack(&'a std::path::Path),
     /// A reference was left out because the question was long.
     ReferencesDropped(usize),
     /// A bundle that is whole cannot be used; the log says why.
@@ -142,7 +146,7 @@ pub enum Msg<'a> {
     WindowTooSmall(u16, u16),
     /// More lines follow below.
     MoreBelow,
-    /// State: the bundle is being opened, for so long.
+    /// State: the bundle is being checked and loaded, for so long.
     Loading(Duration),
     /// State: a question can be asked.
     Ready,
@@ -164,22 +168,28 @@ pub enum Msg<'a> {
     QueuedLoading,
     /// The question waits until the one before has stopped.
     Queued,
-    /// Heading: the curated entry can be read while waiting.
-    ReadMeanwhile,
+    /// Heading: the curated entry can be read while there is no answer.
+    ReadInstead,
     /// In place of the answer while the prompt is read.
     ReadingPage,
+    /// Above an answer that no sentence clearly gives: what follows is only the nearest.
+    NearestOnly,
     /// The answer is a whole curated entry: the model cannot choose.
     Fallback,
-    /// Heading: the question is not about tomatoes.
+    /// Heading of a refusal.
     Declined,
-    /// In place of an answer to a question that is not about tomatoes.
+    /// In place of an answer that no reviewed entry gives.
     Refusal,
     /// The answer was stopped.
     Stopped,
-    /// Heading above what the readings say.
+    /// Heading above what the readings say, just now.
     ReadingsHeading,
+    /// Heading above what the readings said when the question was asked, so long ago.
+    ReadingsWhenAsked(Duration),
     /// Heading above the references where they cannot be tapped.
     Rests,
+    /// Heading above what another entry adds: that entry's question, the case for which it was written.
+    Further(&'a str),
     /// Heading above the rest of the entry that the answer is from.
     More,
     /// Heading above what the model read: what the search and the model gave each, chosen sentences marked.
@@ -194,10 +204,14 @@ pub enum Msg<'a> {
     SourcesHeading,
     /// One source of an entry.
     Source(&'a Source),
-    /// The answerer panicked.
+    /// The answerer panicked and is opened again.
     AnswererCrashed,
-    /// The answerer's thread is gone.
-    WorkerGone,
+    /// The answerer panicked this many times in a row and is given up.
+    AnswererGone(u32),
+    /// What still works though no question can be answered.
+    StillThere,
+    /// How to leave words that fill the screen.
+    AnyKey,
     /// Standard output is no terminal.
     NeedsTerminal,
 }

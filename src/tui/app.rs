@@ -118,16 +118,16 @@ impl Place {
 }
 
 /// State of the answerer as far as the screen can know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// The bundle is being opened.
+    /// The bundle is being checked and loaded, for the first time or after a crash.
     Loading,
     /// Waiting for a question.
     Idle,
     /// Working on one (perhaps one that was given up meanwhile).
     Busy,
-    /// Gone for good.
-    Gone,
+    /// Gone for good; why, in words for the grower.
+    Gone(String),
 }
 
 /// How far an exchange has come.
@@ -202,8 +202,8 @@ pub struct App {
     pub area: Rect,
     /// The last `Tick`.
     pub now: Now,
-    /// When the app started.
-    pub started: Instant,
+    /// Since when the answerer is being loaded.
+    pub loading: Instant,
     /// The answerer.
     pub engine: Engine,
     /// From `Home` to the page on screen; never empty.
@@ -237,7 +237,7 @@ impl App {
             lang,
             entries,
             area: Rect::default(),
-            started: now.instant,
+            loading: now.instant,
             now,
             engine: Engine::Loading,
             places: vec![Place::new(Page::Home)],

@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crossterm::event::{self, Event as Input};
+use crossterm::event::{self, Event as Input, MouseEventKind};
 
 use app::{Action, App, Event, Now};
 
@@ -86,6 +86,28 @@ pub fn run(
                 Some(Action::Quit) => return Ok(()),
                 None => {}
             }
+        }
+    }
+    Ok(())
+}
+
+/// Fills the screen with `words` until a key, a tap or a signal comes. For what keeps the app from starting: behind a panel that
+/// shows nothing else, words that vanish with the process are never read.
+///
+/// # Errors
+/// The terminal's; there may be none.
+pub fn tell(words: &str, lang: Lang) -> io::Result<()> {
+    let mut screen = screen::Screen::take(lang)?;
+    while !screen.ended() {
+        screen.terminal.draw(|frame| view::tell(words, lang, frame))?;
+        // A mouse that merely moves is reported too.
+        let left = |input| match input {
+            Input::Key(_) => true,
+            Input::Mouse(mouse) => matches!(mouse.kind, MouseEventKind::Down(_)),
+            _ => false,
+        };
+        if event::poll(TICK)? && left(event::read()?) {
+            break;
         }
     }
     Ok(())

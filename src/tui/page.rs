@@ -95,15 +95,18 @@ impl Lines {
             Phase::Queued => {
                 let loading = app.engine == Engine::Loading;
                 self.add(&say(if loading { Msg::QueuedLoading } else { Msg::Queued }), theme::QUIET);
-                if let Some(index) = exchange.entry {
-                    self.gap();
-                    self.add(&say(Msg::ReadMeanwhile), theme::HEADING);
-                    self.item(&app.entries[index].instruction, Target::Open(index));
-                }
+                self.unanswered(app, exchange);
             }
             Phase::Reading => self.add(&say(Msg::ReadingPage), theme::QUIET),
             Phase::Answering | Phase::Stopping => self.add(&exchange.text, theme::BASE),
-            Phase::Failed(words) => self.add(words, theme::ALARM),
+            Phase::Failed(words) => {
+                self.add(words, theme::ALARM);
+                if matches!(app.engine, Engine::Gone(_)) {
+                    self.gap();
+                    self.add(&say(Msg::StillThere), theme::BASE);
+                }
+                self.unanswered(app, exchange);
+            }
             Phase::Done(answer) => {
                 if answer.fallback {
                     self.add(&say(Msg::Fallback), theme::NOTICE);
@@ -111,9 +114,17 @@ impl Lines {
                 if answer.declined {
                     self.add(&say(Msg::Declined), theme::NOTICE);
                 }
-                self.add(&answer.marked(), theme::BASE);
+                if answer.nearest_only {
+                    self.add(&say(Msg::NearestOnly), theme::NOTICE);
+                }
+                self.add(&format!("{}{}", answer.text, answer.mark()), theme::BASE);
                 if answer.stopped {
                     self.add(&say(Msg::Stopped), theme::NOTICE);
+                }
+                for further in &answer.further {
+                    self.gap();
+                    self.add(&say(Msg::Further(&further.reference.title)), theme::HEADING);
+                    self.add(&further.marked(), theme::BASE);
                 }
                 if !answer.more.is_empty() {
                     self.gap();
@@ -122,7 +133,9 @@ impl Lines {
                 }
                 if !answer.readings_note.is_empty() {
                     self.gap();
-                    self.add(&say(Msg::ReadingsHeading), theme::HEADING);
+                    // An answer may stay on the screen overnight.
+                    let age = app.now.instant.saturating_duration_since(exchange.asked);
+                    self.add(&say(Msg::ReadingsWhenAsked(age)), theme::HEADING);
                     self.add(&answer.readings_note, theme::BASE);
                 }
                 if answer.dropped_references > 0 {
@@ -141,6 +154,15 @@ impl Lines {
                     }
                 }
             }
+        }
+    }
+
+    /// A curated question has its entry, whatever becomes of the answerer.
+    fn unanswered(&mut self, app: &App, exchange: &Exchange) {
+        if let Some(index) = exchange.entry {
+            self.gap();
+            self.add(&app.lang.say(&Msg::ReadInstead), theme::HEADING);
+            self.item(&app.entries[index].instruction, Target::Open(index));
         }
     }
 

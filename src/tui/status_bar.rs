@@ -28,12 +28,12 @@ pub fn words(app: &App) -> (String, Style, String) {
             _ => {}
         }
     }
-    match app.engine {
+    match &app.engine {
         Engine::Loading => {
-            let elapsed = app.now.instant.saturating_duration_since(app.started);
+            let elapsed = app.now.instant.saturating_duration_since(app.loading);
             (say(Msg::Loading(elapsed)), theme::NOTICE, none)
         }
-        Engine::Gone => (say(Msg::OutOfOrder), theme::ALARM, none),
+        Engine::Gone(_) => (say(Msg::OutOfOrder), theme::ALARM, none),
         Engine::Idle => {
             let ready = say(Msg::Ready);
             // The words, a space between them, and a margin on each side.

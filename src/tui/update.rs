@@ -59,25 +59,22 @@ fn heard(app: &mut App, event: worker::Event) -> Option<Action> {
             }
         }
         worker::Event::Failed(words) => {
-            if app.engine == Engine::Loading {
-                app.engine = Engine::Gone;
-                app.notice = Some(words.clone());
-                if let Some(exchange) = app.exchange.as_mut() {
-                    exchange.phase = Phase::Failed(words);
-                }
-            } else {
-                app.engine = Engine::Idle;
-                if let Some(exchange) = current {
-                    exchange.phase = Phase::Failed(words);
-                }
-            }
-        }
-        worker::Event::Ended => {
-            app.engine = Engine::Gone;
-            let words = app.lang.say(&Msg::WorkerGone);
-            if let Some(exchange) = app.exchange.as_mut().filter(|exchange| exchange.running()) {
+            app.engine = Engine::Idle;
+            if let Some(exchange) = current {
                 exchange.phase = Phase::Failed(words);
             }
+        }
+        worker::Event::Crashed(words) => {
+            (app.engine, app.loading) = (Engine::Loading, app.now.instant);
+            if let Some(exchange) = current {
+                exchange.phase = Phase::Failed(words);
+            }
+        }
+        worker::Event::Gone(words) => {
+            if let Some(exchange) = current {
+                exchange.phase = Phase::Failed(words.clone());
+            }
+            app.engine = Engine::Gone(words);
         }
     }
     send(app)
@@ -90,7 +87,7 @@ fn queued(exchange: &Exchange) -> bool {
 /// Gives the waiting question to the answerer, if it is free.
 fn send(app: &mut App) -> Option<Action> {
     let exchange = app.exchange.as_mut().filter(|exchange| queued(exchange))?;
-    match app.engine {
+    match &app.engine {
         Engine::Idle => {
             app.engine = Engine::Busy;
             exchange.phase = Phase::Reading;
@@ -105,8 +102,8 @@ fn send(app: &mut App) -> Option<Action> {
         // Whatever it is still working on was given up.
         Engine::Busy => Some(Action::Stop),
         Engine::Loading => None,
-        Engine::Gone => {
-            exchange.phase = Phase::Failed(app.lang.say(&Msg::WorkerGone));
+        Engine::Gone(words) => {
+            exchange.phase = Phase::Failed(words.clone());
             None
         }
     }

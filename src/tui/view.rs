@@ -16,7 +16,7 @@ use super::{
         wrap::{cells, fit, wrap},
     },
 };
-use crate::text::Msg;
+use crate::text::{Lang, Msg};
 
 /// Draws everything.
 pub fn view(app: &App, frame: &mut Frame) {
@@ -44,6 +44,17 @@ pub fn view(app: &App, frame: &mut Frame) {
     }
     input(app, frame, layout.input);
     status(app, frame, layout.status);
+}
+
+/// Draws nothing but `words`, and how to leave them.
+pub fn tell(words: &str, lang: Lang, frame: &mut Frame) {
+    frame.render_widget(Block::new().style(theme::BASE), frame.area());
+    let body = inset(frame.area());
+    let told = wrap(words, usize::from(body.width)).into_iter().map(|line| (line, theme::ALARM));
+    let hint = [String::new(), lang.say(&Msg::AnyKey)].map(|line| (line, theme::QUIET));
+    for (row, (line, style)) in body.rows().skip(1).zip(told.chain(hint)) {
+        print(frame, row, &line, style);
+    }
 }
 
 /// Writes words at the start of `area`, cut to its width.

@@ -11,7 +11,7 @@ use ratatui::{
 use tomato_assistant::{
     answer::{Answer, Reference},
     climate::{NoData, Period, Quantity, Reading, Snapshot, Stage, Targets, assess},
-    knowledge::{Category, Entry, Source, sentences::sentences},
+    knowledge::{Category, Entry, Source},
     text::Lang,
     tui::{
         app::{Action, App, Event, Now, Target},
@@ -156,10 +156,10 @@ impl Desk {
     }
 }
 
-/// What a whole answer looks like; its reference is the first entry, and all of its sentences are from there.
+/// What a whole answer looks like; its reference is the first entry.
 pub fn answer(text: &str) -> Answer {
     let references = vec![Reference { id: "e0".into(), title: "Why is the bottom of my tomatoes black?".into() }];
-    Answer { text: text.into(), references, cited: vec![sentences(text).count()], ..Answer::default() }
+    Answer { text: text.into(), references, ..Answer::default() }
 }
 
 pub fn done(answer: Answer) -> worker::Event {

@@ -72,11 +72,13 @@ impl Dice {
     }
 
     fn worker(&mut self) -> worker::Event {
-        match self.roll(6) {
+        match self.roll(8) {
             0 => worker::Event::Ready,
             1 => done(answer(&self.text())),
             2 => done(Answer { readings_note: self.text(), stopped: true, ..Answer::default() }),
             3 => worker::Event::Failed(self.text()),
+            4 => worker::Event::Crashed(self.text()),
+            5 => worker::Event::Gone(self.text()),
             _ => worker::Event::Text(self.text()),
         }
     }

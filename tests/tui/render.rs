@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crossterm::event::KeyCode;
 use tomato_assistant::{
-    answer::{Answer, Reference},
+    answer::{Answer, Further, Reference},
     knowledge::Category,
     stats::{Memory, Stats},
     tui::{
@@ -31,7 +31,7 @@ fn home_has_everything_at_every_size() {
             "not measured: humidity, CO2",
             "2 readings need a look",
         ]);
-        desk.shows(&["Loading the assistant, 7 s"]);
+        desk.shows(&["Checking and loading the assistant, 7 s"]);
     }
 }
 
@@ -90,22 +90,29 @@ fn an_answer_says_all_that_it_is() {
         readings_note: "Air 31.4 °C is too warm.".into(),
         dropped_references: 1,
         fallback: true,
+        nearest_only: true,
         stats,
-        ..answer("Water evenly. Keep pH at 5.8. Take off the fruit.")
+        ..answer("Water evenly. Keep pH at 5.8.")
     };
-    // Each sentence is marked with the entry that it is from.
-    whole.references.push(Reference { id: "gone".into(), title: "How often do I pick?".into() });
-    whole.cited = vec![2, 1];
+    // What another entry adds stands under its question, and each block is marked with the entry that it is from.
+    let other = Reference { id: "gone".into(), title: "How often do I pick?".into() };
+    whole.references.push(other.clone());
+    whole.further = vec![Further { reference: other, citation: 2, sentences: vec!["Take off the fruit.".into()] }];
     whole.more = "Pick again on Monday.".into();
     desk.worker(done(whole));
-    desk.shows(&["why", "Water evenly. Keep pH at 5.8. [1] Take off the fruit. [2]"]);
+    desk.shows(&["why", "Water evenly. Keep pH at 5.8. [1]  ", "For another question: How often do I pick?"]);
+    desk.shows(&["Take off the fruit. [2]"]);
     desk.shows(&["More on this [1]", "Pick again on Monday."]);
+    desk.shows(&["Your greenhouse when you asked, 0 s ago"]);
+    desk.at(8 * 3600);
+    desk.shows(&["Your greenhouse when you asked, 8 h ago"]);
+    desk.shows(&["None of the reviewed entries clearly answers this."]);
     desk.shows(&["This is a whole reviewed entry", "Air 31.4 °C is too warm.", "1 reference(s) left out"]);
     desk.shows(&["[1] Why is the bottom of my tomatoes black?", "[2] How often do I pick?"]);
-    let short = "first 1.5 s  total 6.5 s  500 tok/s  312 MB (peak 388)";
+    let short = "first 1.5 s  total 6.5 s  500 tok/s  312 MiB (peak 388)";
     desk.shows(&["Ready", short]);
     desk.event(Event::Resize(100, 40));
-    desk.shows(&["Ready", "first words 1.5 s  total 6.5 s  600 tokens read, 500/s  312 MB (peak 388)"]);
+    desk.shows(&["Ready", "first words 1.5 s  total 6.5 s  600 tokens read, 500/s  312 MiB (peak 388)"]);
     desk.event(Event::Resize(64, 57));
     desk.shows(&["Ready", short]);
     desk.event(Event::Resize(60, 20));
@@ -113,7 +120,7 @@ fn an_answer_says_all_that_it_is() {
     desk.hides(&["Ready", "R..."]);
     desk.key(KeyCode::F(5));
     desk.worker(done(Answer { declined: true, ..Answer::default() }));
-    desk.shows(&["not about growing tomatoes"]);
+    desk.shows(&["No reviewed entry was found for this question."]);
 }
 
 #[test]
