@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 use tomato_assistant::{
-    climate::{Targets, TargetsError},
+    knowledge::sentences::sentences,
     model::{ops::Pass, selector::Selector},
 };
 
@@ -22,10 +22,10 @@ use super::{
     checkpoint::TENSORS,
     dense::{Dense, DenseError},
     draw::Draw,
-    examples::{Example, Kind, Material, Wanted},
-    questions::{self, BROAD, NARROW, QuestionsError, REFUSED},
+    examples::{Example, ExamplesError, Files, Kind, Wanted},
+    questions::{BROAD, NARROW, REFUSED},
     recipe,
-    sources::{ADAPTER, ADAPTER_CONFIG, CLIMATE, ENTRIES, Sources, SourcesError},
+    sources::{ADAPTER, ADAPTER_CONFIG, CLIMATE, ENTRIES, Sources},
 };
 
 mod resume;
@@ -33,7 +33,7 @@ mod resume;
 use resume::Progress;
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 4, name: "finetune", revision: 2 };
+pub const STAGE: Stage = Stage { number: 4, name: "finetune", revision: 3 };
 
 /// The training's record: how the loss fell.
 pub const CURVE: &str = "training.json";
@@ -53,15 +53,9 @@ pub enum FinetuneError {
     /// The adapter of the repository cannot be used.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
-    /// The repository's files cannot be used.
+    /// The repository's files give no examples.
     #[error(transparent)]
-    Sources(#[from] SourcesError),
-    /// The target ranges cannot be used.
-    #[error(transparent)]
-    Targets(#[from] TargetsError),
-    /// A question set cannot be used.
-    #[error(transparent)]
-    Questions(#[from] QuestionsError),
+    Examples(#[from] ExamplesError),
     /// The disk refuses, or is full.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -245,23 +239,14 @@ fn examples(
     table: &recipe::Finetune,
     sources: &Sources,
 ) -> Result<(Vec<Ready>, Vec<Ready>), FinetuneError> {
-    let knowledge = sources.knowledge()?;
-    let targets = Targets::parse(&sources.read(CLIMATE)?)?;
-    let (narrow, broad, refused) = (
-        questions::load(&sources.path(NARROW))?,
-        questions::load(&sources.path(BROAD))?,
-        questions::load(&sources.path(REFUSED))?,
-    );
-    let material =
-        Material { entries: knowledge.entries(), targets: &targets, narrow: &narrow, broad: &broad, refused: &refused };
-    let made = material.examples(table.seed);
+    let files = Files::read(sources)?;
+    let (material, entries) = (files.material(), files.knowledge.entries());
+    let made = material.examples(table.seed)?;
     let ready = |examples: Vec<Example>| -> Result<Vec<Ready>, FinetuneError> {
         let mut all = Vec::with_capacity(examples.len());
         for example in examples {
             let (ids, ends) = dense.read(&material.render(&example))?;
-            let mut counts = example.references.iter().map(|&place| {
-                tomato_assistant::knowledge::sentences::sentences(&knowledge.entries()[place].output).count()
-            });
+            let mut counts = example.references.iter().map(|&place| sentences(&entries[place].output).count());
             let right = example.right.map(|right| {
                 let first = counts.by_ref().take(right).sum();
                 first..first + counts.next().unwrap_or(0)
