@@ -154,6 +154,21 @@ fn files_that_are_no_adapter_are_refused() {
         assert!(words.contains(name) && words.contains("numbers that are none"), "{words}");
     }
     assert!(with(&|values| drop(values.remove("selector.weight"))).contains("no selection head"));
+    // Half of a pair, another rank, and what belongs to no adapter: each by its name, with what to do.
+    let partner = "model.layers.0.mlp.up_proj.lora_B.weight";
+    let half = with(&|values| drop(values.remove(name)));
+    assert!(half.contains(&format!("{partner} is there without {name}")) && half.contains("--train"), "{half}");
+    let half = with(&|values| drop(values.remove(partner)));
+    assert!(half.contains(&format!("{name} is there without {partner}")), "{half}");
+    for (name, narrower) in [(name, [3, 64]), (partner, [96, 3])] {
+        let words = with(&|values| {
+            values.insert(name.into(), Tensor::ones(&narrower, DType::F32, &Device::Cpu).unwrap());
+        });
+        assert!(words.contains(&format!("{name} is of shape {narrower:?}")) && words.contains("rank is 4"), "{words}");
+    }
+    let stray = "model.layers.0.mlp.up_proj.lora_C.weight";
+    let words = with(&|values| drop(values.insert(stray.into(), values[name].clone())));
+    assert!(words.contains(&format!("{stray} is no part")), "{words}");
     adapter::save(folder.path(), &shape(), &values(&shape(), 5), base).unwrap();
     let (weights, config) = (folder.path().join(WEIGHTS), folder.path().join(CONFIG));
     let good = fs::read_to_string(&config).unwrap();
