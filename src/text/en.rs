@@ -173,10 +173,11 @@ pub fn say(msg: &Msg) -> String {
         Msg::ReadMeanwhile => "Meanwhile you can read".into(),
         Msg::ReadingPage => "Reading the references and your greenhouse's readings...".into(),
         Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
-        Msg::Declined => "This is not about growing tomatoes in a greenhouse.".into(),
-        Msg::Refusal => "I can only help with growing tomatoes in a greenhouse: diseases and pests, climate, nutrition and \
-                         watering, sensors, and finding the cause of a problem. I found nothing reviewed on this question. \
-                         Please ask it in other words, or ask your adviser."
+        Msg::Declined => "Sorry, I have no answer.".into(),
+        Msg::Refusal => "Nothing in the reviewed entries answers this question. I help with growing tomatoes in a \
+                         greenhouse: diseases and pests, climate, nutrition and watering, sensors, and finding the cause of \
+                         a problem. Please ask about your crop in other words, look through the questions of each category, \
+                         or ask your adviser."
             .into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),

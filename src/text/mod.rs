@@ -168,9 +168,9 @@ pub enum Msg<'a> {
     ReadingPage,
     /// The answer is a whole curated entry: the model cannot choose.
     Fallback,
-    /// Heading: the question is not about tomatoes.
+    /// Heading: the question gets no answer. It may be off topic, unsafe, or not answered by the references.
     Declined,
-    /// In place of an answer to a question that is not about tomatoes.
+    /// In its place: what this device is for, and what the grower can do.
     Refusal,
     /// The answer was stopped.
     Stopped,
