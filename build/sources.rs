@@ -38,6 +38,9 @@ pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
 /// Its description.
 pub const ADAPTER_CONFIG: &str = "data/model/adapter_config.json";
 
+/// How its training went; for `report.html` only.
+pub const TRAINING: &str = "data/model/training.json";
+
 const FILES: [&str; 9] = [
     ENTRIES,
     CLIMATE,

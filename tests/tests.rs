@@ -38,6 +38,7 @@ mod import;
 mod judge;
 mod kernels;
 mod model;
+mod pictures;
 mod pipeline;
 mod program;
 mod projection;
