@@ -32,6 +32,7 @@ mod fetch;
 mod ffn;
 mod finetune;
 mod firmware;
+mod gates;
 mod gradient;
 mod home;
 mod import;
