@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 use tomato_assistant::{
     knowledge::sentences::sentences,
-    model::{ops::Pass, selector::Selector},
+    model::{gemma3::Gemma3, ops::Pass, selector::Selector},
 };
 
 use super::{
@@ -183,12 +183,16 @@ pub fn train(
         let mut step = Vec::new();
         let mut budget = 0;
         while budget < table.tokens && progress.seen < table.epochs * training.len() {
-            step.push(place(progress.seen));
+            step.push((progress.seen, place(progress.seen)));
             budget += place(progress.seen).ids.len();
             progress.seen += 1;
         }
         // Each core reads examples of its own, which wastes less than all cores on one; the sum is made in a fixed order.
-        let learnt: Vec<_> = step.par_iter().with_max_len(1).map(|example| run.learn(example, &adam)).collect();
+        let learnt: Vec<_> = step
+            .par_iter()
+            .with_max_len(1)
+            .map(|&(seen, example)| run.learn(example, &run.dropped_out(table, seen, example)?, &adam))
+            .collect();
         for learnt in learnt {
             let (loss, gradients) = learnt?;
             adam.add(&gradients, 1.0 / step.len() as f32);
@@ -275,16 +279,26 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Scores of the sentences of `example`: (sentences).
-    fn scores(&self, example: &Ready) -> candle_core::Result<Tensor> {
+    /// The model that learns from `example`, of which `seen` were seen before. What drops out is drawn from that number and
+    /// the seed, so that it is the same in a run that was killed, and on any core.
+    fn dropped_out(&self, table: &recipe::Finetune, seen: usize, example: &Ready) -> candle_core::Result<Gemma3> {
+        if table.dropout == 0.0 {
+            return Ok(self.dense.model.clone());
+        }
+        let mut draw = Draw::new(table.seed ^ Draw::new(seen as u64).bits());
+        adapter::drop_out(&self.dense.model, table.dropout, example.ids.len(), &mut draw)
+    }
+
+    /// Scores of the sentences of `example` by `model`: (sentences).
+    fn scores(&self, example: &Ready, model: &Gemma3) -> candle_core::Result<Tensor> {
         let ids = Tensor::new(example.ids.as_slice(), &Device::Cpu)?.unsqueeze(0)?;
-        let hidden = self.dense.model.forward(&ids, Pass::Train, None)?.squeeze(0)?;
+        let hidden = model.forward(&ids, Pass::Train, None)?.squeeze(0)?;
         self.selector.scores(&hidden.index_select(&Tensor::new(example.ends.as_slice(), &Device::Cpu)?, 0)?)
     }
 
-    /// Loss and scores of one example.
+    /// Loss and scores of one example, with nothing dropped out.
     fn judge(&self, example: &Ready) -> candle_core::Result<(f32, Vec<f32>)> {
-        let scores = self.scores(example)?;
+        let scores = self.scores(example, &self.dense.model)?;
         Ok((self.loss_of(example, &scores)?.to_scalar()?, scores.to_vec1()?))
     }
 
@@ -308,9 +322,9 @@ impl Run<'_> {
         each - (right + 1e-9)?.log()?
     }
 
-    /// The loss of one example and its gradients.
-    fn learn(&self, example: &Ready, adam: &Adam) -> candle_core::Result<(f32, Vec<Vec<f32>>)> {
-        let loss = self.loss_of(example, &self.scores(example)?)?;
+    /// The loss of one example by `model` and its gradients.
+    fn learn(&self, example: &Ready, model: &Gemma3, adam: &Adam) -> candle_core::Result<(f32, Vec<Vec<f32>>)> {
+        let loss = self.loss_of(example, &self.scores(example, model)?)?;
         self.bar.inc(example.ids.len() as u64);
         Ok((loss.to_scalar()?, adam.gradients(&loss.backward()?)?))
     }

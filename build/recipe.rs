@@ -126,8 +126,22 @@ pub struct Finetune {
     pub check_examples: usize,
     /// Checks without a better one after which training ends.
     pub patience: usize,
-    /// Of the adapter's start and of the examples.
+    /// Share of what each adapter reads that is set to zero while training: 0, as when left out, to below 1.
+    #[serde(default)]
+    pub dropout: f64,
+    /// Of the adapter's start, of the examples and of what drops out.
     pub seed: u64,
+}
+
+impl Finetune {
+    /// # Errors
+    /// What nothing could be learnt with.
+    fn check(&self) -> Result<(), String> {
+        match self.dropout {
+            dropout if (0.0..1.0).contains(&dropout) => Ok(()),
+            dropout => Err(format!("[finetune] dropout = {dropout}; it is a share, from 0 to below 1")),
+        }
+    }
 }
 
 /// Which block format which matrices get.
@@ -255,6 +269,7 @@ impl Recipe {
         let invalid = |message| RecipeError::Invalid { path: path.to_owned(), message };
         let tables: Tables = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
         tables.prune.check().map_err(|error| invalid(error.to_string()))?;
+        tables.finetune.as_ref().map_or(Ok(()), Finetune::check).map_err(invalid)?;
         tables.bundle.gates.as_ref().map_or(Ok(()), Gates::check).map_err(invalid)?;
         Ok(Recipe { tables, sha256: sha256(text.as_bytes()) })
     }

@@ -172,6 +172,19 @@ fn a_run_that_was_cut_off_ends_as_if_it_had_not_been() {
 }
 
 #[test]
+fn what_drops_out_is_the_same_in_a_run_that_was_cut_off() {
+    let place = Place::new();
+    let plain = weights(&place.trained(&table()).1);
+    let table = Finetune { dropout: 0.3, ..table() };
+    let (whole, out) = place.trained(&table);
+    assert!(weights(&out) != plain);
+    place.cut(&table, 3);
+    let (again, resumed) = place.trained(&table);
+    assert!(weights(&out) == weights(&resumed), "the same bytes");
+    assert_eq!(figures(&again.curve), figures(&whole.curve));
+}
+
+#[test]
 fn being_cut_off_while_a_check_is_written_down_changes_nothing_either() {
     let place = Place::new();
     let (_, out) = place.trained(&table());

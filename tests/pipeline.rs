@@ -82,6 +82,9 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
         ("rank = 2, ", "", "missing field `rank`"),
         ("seed = 1", "", "missing field `seed`"),
         ("epochs", "epoch", "unknown field `epoch`"),
+        ("seed = 1", "seed = 1\ndropout = 1.0", "[finetune] dropout = 1; it is a share, from 0 to below 1"),
+        ("seed = 1", "seed = 1\ndropout = -0.1", "dropout = -0.1"),
+        ("seed = 1", "seed = 1\ndropout = nan", "dropout = NaN"),
     ] {
         let message = recipe(&[GOOD, &FINETUNE.replace(from, to)].concat()).unwrap_err();
         assert!(message.contains(expected) && message.contains("recipe.toml"), "{message}");
