@@ -1,6 +1,6 @@
 //! Stage `bundle`: model, encoder, vectors and the repository's data -> a bundle folder that the appliance opens.
 //!
-//! Does NOT know where bundles are installed.
+//! One above its budget or below its gates is refused. Does NOT know where bundles are installed.
 
 use std::{cmp::Reverse, fs, path::Path};
 use tomato_assistant::bundle::{
@@ -10,7 +10,9 @@ use tomato_assistant::bundle::{
 
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
+    questions::DEVELOPMENT,
     recipe,
+    retrieval::{self, RetrievalError},
     sources::{CLIMATE, KNOWLEDGE as KNOWLEDGE_FILES, Sources, SourcesError},
 };
 
@@ -39,6 +41,16 @@ pub enum AssembleError {
         /// Name and bytes of each file, the largest first.
         parts: String,
     },
+    /// It finds or refuses less than the recipe asks.
+    #[error(
+        "the bundle is below the recipe's [bundle.gates]: {}. pipeline retrieval shows the worst misses, of a bundle made \
+         by a recipe without [bundle.gates]. Mend the entries or their paraphrases in data/, keep more of the encoder \
+         ([encoder]), or lower the gates", .0.join("; ")
+    )]
+    BelowGates(Vec<String>),
+    /// The gates cannot be measured.
+    #[error(transparent)]
+    Unmeasured(#[from] RetrievalError),
     /// What was written does not open.
     #[error(transparent)]
     Unusable(#[from] BundleError),
@@ -67,11 +79,14 @@ impl Parts<'_> {
 pub fn origin(table: &recipe::Bundle, provenance: &Provenance, parts: Parts, sources: &Sources) -> Origin {
     let mut inputs = sources.inputs(&KNOWLEDGE_FILES);
     inputs.extend(sources.inputs(&[CLIMATE, NOTICE]));
+    if table.gates.is_some() {
+        inputs.extend(sources.inputs(&[DEVELOPMENT]));
+    }
     inputs.extend(parts.files().map(|(artifact, name)| (name.into(), artifact.record.files[name].sha256.clone())));
     Origin::new(&STAGE, &(table, provenance), inputs)
 }
 
-/// Assembles the bundle in `out`.
+/// Assembles the bundle in `out`. With gates the development questions are then searched for in it, which takes seconds.
 ///
 /// # Errors
 /// [`AssembleError`].
@@ -101,8 +116,12 @@ pub fn run(
     let bytes = manifest.to_bytes();
     check_budget(table.budget, &manifest.files, bytes.len() as u64)?;
     fs::write(&path, bytes).map_err(at(&path))?;
-    Bundle::open(out)?;
-    Ok(())
+    let bundle = Bundle::open(out)?;
+    let below = match &table.gates {
+        Some(gates) => retrieval::below(gates, &bundle, &sources.path(DEVELOPMENT))?,
+        None => Vec::new(),
+    };
+    if below.is_empty() { Ok(()) } else { Err(AssembleError::BelowGates(below)) }
 }
 
 /// Errors when `files` and the manifest are larger than `budget`; all in bytes.

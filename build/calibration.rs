@@ -4,14 +4,13 @@
 //! measured.
 
 use std::fs;
-use tomato_assistant::climate::Targets;
 
 use super::{
     artifact::at,
     dense::{Dense, WINDOW},
-    examples::Material,
+    examples::Files,
     finetune::FinetuneError,
-    questions::{self, BROAD, NARROW, REFUSED},
+    questions::{BROAD, NARROW, REFUSED},
     sources::{CALIBRATION_ENGLISH, CALIBRATION_KOREAN, CLIMATE, ENTRIES, Sources},
     split,
 };
@@ -33,8 +32,8 @@ const SEED: u64 = 1;
 /// # Errors
 /// A file of the repository cannot be used.
 pub fn windows(dense: &Dense, sources: &Sources) -> Result<Vec<Vec<u32>>, FinetuneError> {
-    let knowledge = sources.knowledge()?;
-    let entries = knowledge.entries();
+    let files = Files::read(sources)?;
+    let entries = files.knowledge.entries();
     // Every eighth answer, lest all windows speak of the first category.
     let learnt = entries.iter().filter(|entry| !split::held_out(&entry.id)).map(|entry| entry.output.as_str());
     let answers: Vec<&str> = learnt.step_by(8).collect();
@@ -43,11 +42,8 @@ pub fn windows(dense: &Dense, sources: &Sources) -> Result<Vec<Vec<u32>>, Finetu
         let path = sources.path(name);
         windows.extend(dense.windows(&fs::read_to_string(&path).map_err(at(&path))?)?.into_iter().take(count));
     }
-    let targets = Targets::parse(&sources.read(CLIMATE)?)?;
-    let load = |name| questions::load(&sources.path(name));
-    let (narrow, broad, refused) = (load(NARROW)?, load(BROAD)?, questions::load(&sources.path(REFUSED))?);
-    let material = Material { entries, targets: &targets, narrow: &narrow, broad: &broad, refused: &refused };
-    for example in material.examples(SEED).training.iter().take(PROMPTS) {
+    let material = files.material();
+    for example in material.examples(SEED)?.training.iter().take(PROMPTS) {
         let (mut ids, _) = dense.read(&material.render(example))?;
         ids.truncate(WINDOW);
         windows.push(ids);

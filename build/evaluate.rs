@@ -5,11 +5,17 @@
 //! Does NOT form answers.
 
 pub mod page;
+pub mod pictures;
 pub mod report;
 pub mod score;
 
 use indicatif::ProgressBar;
-use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 use tomato_assistant::{
     answer::{self, AnswerError, Answerer, OpenError},
     bundle::{Bundle, BundleError},
@@ -55,6 +61,14 @@ pub enum EvaluateError {
         /// Why.
         cause: AnswerError,
     },
+    /// What training or pruning left to draw is not what it should be.
+    #[error("{}: {cause}. Make it again, or take it away: report.html does without its picture", path.display())]
+    Figures {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, and where.
+        cause: serde_json::Error,
+    },
     /// The disk refuses, or is full.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -76,12 +90,14 @@ pub enum Set {
 }
 
 /// Asks the bundle in `dir` the questions of `set`, of the repository at `root`. Writes the report and its page into
-/// `out`. `bar` counts questions.
+/// `out`, the folder of the stages' own, whose figures are drawn there. `bar` counts questions.
 ///
 /// # Errors
 /// [`EvaluateError`].
 pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> Result<Report, EvaluateError> {
     let bundle = Bundle::open(dir)?;
+    // Before the questions, which take minutes.
+    let pictures = pictures::read(root, out, bundle.manifest())?;
     let mut asked = Vec::new();
     for (name, file, own) in
         [("validation", VALIDATION, Set::Validation), ("test", TEST, Set::Test), ("narrow", NARROW_TEST, Set::Narrow)]
@@ -113,7 +129,7 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
     let files = bundle.manifest().files.iter().map(|file| (file.name.clone(), file.bytes)).collect();
     let report = Report::new(&bundle.manifest().name, files, answers);
     let json = serde_json::to_vec_pretty(&report).expect("strings and numbers always serialize");
-    for (name, bytes) in [(REPORT, json), (PAGE, page::html(&report).into_bytes())] {
+    for (name, bytes) in [(REPORT, json), (PAGE, page::html(&report, &pictures).into_bytes())] {
         let path = out.join(name);
         fs::write(&path, bytes).map_err(at(&path))?;
     }

@@ -19,9 +19,13 @@ use tomato_assistant::{
 
 use super::{
     draw::Draw,
-    questions::{Narrow, Refused},
+    questions::{BROAD, NARROW, Narrow, Refused},
     split::held_out,
 };
+
+mod files;
+
+pub use files::{ExamplesError, Files};
 
 /// What an example teaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +51,7 @@ pub enum Wanted {
     Yes,
     /// It does not.
     No,
-    /// It is of the right reference, but nobody said whether it does.
+    /// It is of a reference that answers, but nobody said whether it does.
     Open,
 }
 
@@ -64,7 +68,7 @@ pub struct Example {
     pub references: Vec<usize>,
     /// For each sentence of the references, in order.
     pub wanted: Vec<Wanted>,
-    /// Place of the right one among the references.
+    /// Place of the right one among the references; None where it is missing or nothing is right.
     pub right: Option<usize>,
 }
 
@@ -133,7 +137,10 @@ pub struct Material<'a> {
 
 impl Material<'_> {
     /// Makes the examples; the same for the same seed.
-    pub fn examples(&self, seed: u64) -> Examples {
+    ///
+    /// # Errors
+    /// [`ExamplesError::UnknownEntry`].
+    pub fn examples(&self, seed: u64) -> Result<Examples, ExamplesError> {
         let index = Index::new(self.entries, None);
         let places = self.entries.iter().enumerate().map(|(place, entry)| (entry.id.as_str(), place)).collect();
         let mut maker = Maker { material: self, index, places, draw: Draw::new(seed) };
@@ -142,9 +149,15 @@ impl Material<'_> {
             true => held.push(example),
             false => training.push(example),
         };
-        for (kind, questions) in [(Kind::Narrow, self.narrow), (Kind::Broad, self.broad)] {
+        for (kind, file, questions) in [(Kind::Narrow, NARROW, self.narrow), (Kind::Broad, BROAD, self.broad)] {
             for asked in questions {
-                sort(&asked.entry, maker.labelled(kind, asked));
+                let unknown = || ExamplesError::UnknownEntry {
+                    file,
+                    question: asked.question.clone(),
+                    entry: asked.entry.clone(),
+                };
+                let right = *maker.places.get(asked.entry.as_str()).ok_or_else(unknown)?;
+                sort(&asked.entry, maker.labelled(kind, right, asked));
             }
         }
         for (place, entry) in self.entries.iter().enumerate() {
@@ -166,7 +179,7 @@ impl Material<'_> {
             if apart { held.push(example) } else { training.push(example) }
         }
         maker.draw.shuffle(&mut training);
-        Examples { training, held_out: held }
+        Ok(Examples { training, held_out: held })
     }
 
     /// The example as the model reads it.
@@ -188,9 +201,8 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// An example whose sentences are known.
-    fn labelled(&mut self, kind: Kind, asked: &Narrow) -> Example {
-        let right = self.places[asked.entry.as_str()];
+    /// An example whose sentences are known; `right` is the place of its entry.
+    fn labelled(&mut self, kind: Kind, right: usize, asked: &Narrow) -> Example {
         let readings = self.idle_readings();
         let answer = |sentence: &str| asked.answer.iter().any(|said| said.contains(sentence));
         self.example(kind, right, &asked.question, readings, &|sentence| match answer(sentence) {
@@ -260,12 +272,15 @@ impl Maker<'_> {
         let line = readings::climate_note(&assessment, &[], UNIX_EPOCH, Lang::En);
         let question = self.draw.one(&VAGUE).to_string();
         let mut example = self.open(Kind::Readings, right, &question, Some(line));
-        // Another entry that the same reading makes relevant is no wrong one.
+        // Another entry that the same reading makes relevant could as well have been drawn as the right one, so which of its
+        // sentences answer is as open. Where the right one is missing it answers in its place: `No` would teach to refuse what
+        // answers, and this is then no example of nothing answering.
         let mut at = 0;
         for &place in &example.references {
             let count = sentences(&self.material.entries[place].output).count();
-            if place != right && self.material.entries[place].signals.contains(first) && example.right.is_some() {
+            if self.material.entries[place].signals.contains(first) {
                 example.wanted[at..at + count].fill(Wanted::Open);
+                example.kind = Kind::Readings;
             }
             at += count;
         }

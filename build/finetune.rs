@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 use tomato_assistant::{
-    climate::{Targets, TargetsError},
-    model::{ops::Pass, selector::Selector},
+    knowledge::sentences::sentences,
+    model::{gemma3::Gemma3, ops::Pass, selector::Selector},
 };
 
 use super::{
@@ -22,10 +22,10 @@ use super::{
     checkpoint::TENSORS,
     dense::{Dense, DenseError},
     draw::Draw,
-    examples::{Example, Kind, Material, Wanted},
-    questions::{self, BROAD, NARROW, QuestionsError, REFUSED},
+    examples::{Example, ExamplesError, Files, Kind, Wanted},
+    questions::{BROAD, NARROW, REFUSED},
     recipe,
-    sources::{ADAPTER, ADAPTER_CONFIG, CLIMATE, ENTRIES, Sources, SourcesError},
+    sources::{ADAPTER, ADAPTER_CONFIG, CLIMATE, ENTRIES, Sources},
 };
 
 mod resume;
@@ -33,7 +33,7 @@ mod resume;
 use resume::Progress;
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 4, name: "finetune", revision: 2 };
+pub const STAGE: Stage = Stage { number: 4, name: "finetune", revision: 3 };
 
 /// The training's record: how the loss fell.
 pub const CURVE: &str = "training.json";
@@ -53,15 +53,9 @@ pub enum FinetuneError {
     /// The adapter of the repository cannot be used.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
-    /// The repository's files cannot be used.
+    /// The repository's files give no examples.
     #[error(transparent)]
-    Sources(#[from] SourcesError),
-    /// The target ranges cannot be used.
-    #[error(transparent)]
-    Targets(#[from] TargetsError),
-    /// A question set cannot be used.
-    #[error(transparent)]
-    Questions(#[from] QuestionsError),
+    Examples(#[from] ExamplesError),
     /// The disk refuses, or is full.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -189,12 +183,16 @@ pub fn train(
         let mut step = Vec::new();
         let mut budget = 0;
         while budget < table.tokens && progress.seen < table.epochs * training.len() {
-            step.push(place(progress.seen));
+            step.push((progress.seen, place(progress.seen)));
             budget += place(progress.seen).ids.len();
             progress.seen += 1;
         }
         // Each core reads examples of its own, which wastes less than all cores on one; the sum is made in a fixed order.
-        let learnt: Vec<_> = step.par_iter().with_max_len(1).map(|example| run.learn(example, &adam)).collect();
+        let learnt: Vec<_> = step
+            .par_iter()
+            .with_max_len(1)
+            .map(|&(seen, example)| run.learn(example, &run.dropped_out(table, seen, example)?, &adam))
+            .collect();
         for learnt in learnt {
             let (loss, gradients) = learnt?;
             adam.add(&gradients, 1.0 / step.len() as f32);
@@ -245,23 +243,14 @@ fn examples(
     table: &recipe::Finetune,
     sources: &Sources,
 ) -> Result<(Vec<Ready>, Vec<Ready>), FinetuneError> {
-    let knowledge = sources.knowledge()?;
-    let targets = Targets::parse(&sources.read(CLIMATE)?)?;
-    let (narrow, broad, refused) = (
-        questions::load(&sources.path(NARROW))?,
-        questions::load(&sources.path(BROAD))?,
-        questions::load(&sources.path(REFUSED))?,
-    );
-    let material =
-        Material { entries: knowledge.entries(), targets: &targets, narrow: &narrow, broad: &broad, refused: &refused };
-    let made = material.examples(table.seed);
+    let files = Files::read(sources)?;
+    let (material, entries) = (files.material(), files.knowledge.entries());
+    let made = material.examples(table.seed)?;
     let ready = |examples: Vec<Example>| -> Result<Vec<Ready>, FinetuneError> {
         let mut all = Vec::with_capacity(examples.len());
         for example in examples {
             let (ids, ends) = dense.read(&material.render(&example))?;
-            let mut counts = example.references.iter().map(|&place| {
-                tomato_assistant::knowledge::sentences::sentences(&knowledge.entries()[place].output).count()
-            });
+            let mut counts = example.references.iter().map(|&place| sentences(&entries[place].output).count());
             let right = example.right.map(|right| {
                 let first = counts.by_ref().take(right).sum();
                 first..first + counts.next().unwrap_or(0)
@@ -290,16 +279,26 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Scores of the sentences of `example`: (sentences).
-    fn scores(&self, example: &Ready) -> candle_core::Result<Tensor> {
+    /// The model that learns from `example`, of which `seen` were seen before. What drops out is drawn from that number and
+    /// the seed, so that it is the same in a run that was killed, and on any core.
+    fn dropped_out(&self, table: &recipe::Finetune, seen: usize, example: &Ready) -> candle_core::Result<Gemma3> {
+        if table.dropout == 0.0 {
+            return Ok(self.dense.model.clone());
+        }
+        let mut draw = Draw::new(table.seed ^ Draw::new(seen as u64).bits());
+        adapter::drop_out(&self.dense.model, table.dropout, example.ids.len(), &mut draw)
+    }
+
+    /// Scores of the sentences of `example` by `model`: (sentences).
+    fn scores(&self, example: &Ready, model: &Gemma3) -> candle_core::Result<Tensor> {
         let ids = Tensor::new(example.ids.as_slice(), &Device::Cpu)?.unsqueeze(0)?;
-        let hidden = self.dense.model.forward(&ids, Pass::Train, None)?.squeeze(0)?;
+        let hidden = model.forward(&ids, Pass::Train, None)?.squeeze(0)?;
         self.selector.scores(&hidden.index_select(&Tensor::new(example.ends.as_slice(), &Device::Cpu)?, 0)?)
     }
 
-    /// Loss and scores of one example.
+    /// Loss and scores of one example, with nothing dropped out.
     fn judge(&self, example: &Ready) -> candle_core::Result<(f32, Vec<f32>)> {
-        let scores = self.scores(example)?;
+        let scores = self.scores(example, &self.dense.model)?;
         Ok((self.loss_of(example, &scores)?.to_scalar()?, scores.to_vec1()?))
     }
 
@@ -323,9 +322,9 @@ impl Run<'_> {
         each - (right + 1e-9)?.log()?
     }
 
-    /// The loss of one example and its gradients.
-    fn learn(&self, example: &Ready, adam: &Adam) -> candle_core::Result<(f32, Vec<Vec<f32>>)> {
-        let loss = self.loss_of(example, &self.scores(example)?)?;
+    /// The loss of one example by `model` and its gradients.
+    fn learn(&self, example: &Ready, model: &Gemma3, adam: &Adam) -> candle_core::Result<(f32, Vec<Vec<f32>>)> {
+        let loss = self.loss_of(example, &self.scores(example, model)?)?;
         self.bar.inc(example.ids.len() as u64);
         Ok((loss.to_scalar()?, adam.gradients(&loss.backward()?)?))
     }

@@ -288,7 +288,7 @@ fn print_table(recipe: Option<&Path>) -> Result<(), Failure> {
 fn measure() -> Result<(), Failure> {
     let folder = folder();
     let (bundle, vectors) = (folder.join(bundle::STAGE.folder()), folder.join(embed::STAGE.folder()));
-    let report = retrieval::run(&bundle, &vectors, &Recipe::load(None)?.tables.embed, Path::new("."))?;
+    let report = retrieval::run(&bundle, &vectors, &Recipe::load(None)?.tables, Path::new("."))?;
     print(&report.text)?;
     match report.below.is_empty() {
         true => Ok(()),

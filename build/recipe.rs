@@ -129,8 +129,22 @@ pub struct Finetune {
     pub check_examples: usize,
     /// Checks without a better one after which training ends.
     pub patience: usize,
-    /// Of the adapter's start and of the examples.
+    /// Share of what each adapter reads that is set to zero while training: 0, as when left out, to below 1.
+    #[serde(default)]
+    pub dropout: f64,
+    /// Of the adapter's start, of the examples and of what drops out.
     pub seed: u64,
+}
+
+impl Finetune {
+    /// # Errors
+    /// What nothing could be learnt with.
+    fn check(&self) -> Result<(), String> {
+        match self.dropout {
+            dropout if (0.0..1.0).contains(&dropout) => Ok(()),
+            dropout => Err(format!("[finetune] dropout = {dropout}; it is a share, from 0 to below 1")),
+        }
+    }
 }
 
 /// Which block format which matrices get.
@@ -204,6 +218,41 @@ pub struct Bundle {
     pub budget: Option<u64>,
     /// One line for each part that has its own terms.
     pub licences: Vec<String>,
+    /// What it must find and refuse; left out, nothing is asked.
+    pub gates: Option<Gates>,
+}
+
+/// What a bundle must do with the development questions to be written; shares in per cent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    /// Real questions without readings that have an accepted entry among the first two found, at least.
+    pub found: f64,
+    /// The same of those that readings decide.
+    pub found_by_readings: f64,
+    /// Real questions refused, at most.
+    pub real_refused: f64,
+    /// Off-topic questions refused, at least.
+    pub off_topic_refused: f64,
+}
+
+impl Gates {
+    /// # Errors
+    /// What is no share in per cent.
+    fn check(&self) -> Result<(), String> {
+        let Gates { found, found_by_readings, real_refused, off_topic_refused } = *self;
+        for (gate, share) in [
+            ("found", found),
+            ("found_by_readings", found_by_readings),
+            ("real_refused", real_refused),
+            ("off_topic_refused", off_topic_refused),
+        ] {
+            if !(0.0..=100.0).contains(&share) {
+                return Err(format!("[bundle.gates] {gate} = {share}; it is a share in per cent, from 0 to 100"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Recipe {
@@ -223,6 +272,8 @@ impl Recipe {
         let invalid = |message| RecipeError::Invalid { path: path.to_owned(), message };
         let tables: Tables = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
         tables.prune.check().map_err(|error| invalid(error.to_string()))?;
+        tables.finetune.as_ref().map_or(Ok(()), Finetune::check).map_err(invalid)?;
+        tables.bundle.gates.as_ref().map_or(Ok(()), Gates::check).map_err(invalid)?;
         Ok(Recipe { tables, sha256: sha256(text.as_bytes()) })
     }
 }

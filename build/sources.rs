@@ -38,6 +38,8 @@ pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
 /// Its description.
 pub const ADAPTER_CONFIG: &str = "data/model/adapter_config.json";
 
+/// How its training went; for `report.html` only.
+pub const TRAINING: &str = "data/model/training.json";
 /// What [`Sources::knowledge`] is made from.
 pub const KNOWLEDGE: [&str; 3] = [ENTRIES, questions::NARROW, questions::BROAD];
 
@@ -54,7 +56,7 @@ const FILES: [&str; 9] = [
 ];
 
 /// Needed by some recipes only: where they are missing, what reads them says so.
-const TEXTS: [&str; 3] = [CALIBRATION_ENGLISH, CALIBRATION_KOREAN, HELD_OUT_ENGLISH];
+const OTHERS: [&str; 4] = [CALIBRATION_ENGLISH, CALIBRATION_KOREAN, HELD_OUT_ENGLISH, questions::DEVELOPMENT];
 
 /// Why they cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +112,7 @@ impl Sources {
             }
             hashes.insert(name.to_string(), sha256_file(&path).map_err(at(&path))?);
         }
-        for (name, path) in TEXTS.map(|name| (name, root.join(name))) {
+        for (name, path) in OTHERS.map(|name| (name, root.join(name))) {
             if path.is_file() {
                 hashes.insert(name.to_string(), sha256_file(&path).map_err(at(&path))?);
             }

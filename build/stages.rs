@@ -57,6 +57,7 @@ pub mod sources;
 pub mod bench;
 pub mod compare;
 pub mod evaluate;
+pub mod plot;
 pub mod retrieval;
 pub mod verify;
 

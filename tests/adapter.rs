@@ -16,7 +16,12 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::{collections::HashMap, fs, path::Path};
 use tempfile::{TempDir, tempdir};
-use tomato_assistant::model::{gemma3::Gemma3, linear::Linear, ops::Pass, weights::Weights};
+use tomato_assistant::model::{
+    gemma3::Gemma3,
+    linear::{Linear, Lora},
+    ops::Pass,
+    weights::Weights,
+};
 
 fn hidden(model: &Gemma3) -> Tensor {
     model.forward(&tiny::ids(&tiny::some_ids(60)), Pass::Infer, None).unwrap()
@@ -68,6 +73,33 @@ fn a_fresh_adapter_changes_nothing_and_is_the_same_for_the_same_seed() {
     adapter::attach(&mut model, &shape(), &mut Draw::new(1)).unwrap();
     let words = adapter::attach(&mut model, &shape(), &mut Draw::new(1)).err().unwrap().to_string();
     assert!(words.contains("only dense matrices"), "{words}");
+}
+
+#[test]
+fn dropping_out_takes_a_share_of_what_an_adapter_reads() {
+    let values = values(&shape(), 5);
+    let model = adapted(&shape(), &values);
+    let dropped = |share: f64, seed: u64| adapter::drop_out(&model, share, 60, &mut Draw::new(seed)).unwrap();
+    let mut masks = Vec::new();
+    for layer in &mut dropped(0.25, 1).layers {
+        for linear in layer.matrices() {
+            let Linear::Lora(Lora { base, mask: Some(mask), .. }) = linear else { panic!("nothing drops out") };
+            assert_eq!(mask.dims(), [60, base.dim(1).unwrap()], "(tokens, in)");
+            masks.extend(mask.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        }
+    }
+    let gone = masks.iter().filter(|value| **value == 0.0).count() as f64 / masks.len() as f64;
+    assert!((gone - 0.25).abs() < 0.01, "{gone}");
+    // What stays is as much larger, so that a sum is the same on average.
+    assert!(masks.iter().all(|value| *value == 0.0 || *value == 4.0 / 3.0));
+    // Drawn from the seed; with nothing gone, as if there were no mask; the model itself is as it was.
+    let train = |model: &Gemma3| model.forward(&tiny::ids(&tiny::some_ids(60)), Pass::Train, None).unwrap();
+    let before = train(&model);
+    assert_eq!(tiny::distance(&train(&dropped(0.25, 1)), &train(&dropped(0.25, 1))), 0.0);
+    assert!(tiny::distance(&train(&dropped(0.25, 1)), &train(&dropped(0.25, 2))) > 1e-3);
+    assert!(tiny::distance(&train(&dropped(0.25, 1)), &before) > 1e-3);
+    assert!(tiny::distance(&train(&dropped(0.0, 1)), &before) < 1e-4);
+    assert_eq!(tiny::distance(&train(&model), &before), 0.0);
 }
 
 #[test]
@@ -154,6 +186,21 @@ fn files_that_are_no_adapter_are_refused() {
         assert!(words.contains(name) && words.contains("numbers that are none"), "{words}");
     }
     assert!(with(&|values| drop(values.remove("selector.weight"))).contains("no selection head"));
+    // Half of a pair, another rank, and what belongs to no adapter: each by its name, with what to do.
+    let partner = "model.layers.0.mlp.up_proj.lora_B.weight";
+    let half = with(&|values| drop(values.remove(name)));
+    assert!(half.contains(&format!("{partner} is there without {name}")) && half.contains("--train"), "{half}");
+    let half = with(&|values| drop(values.remove(partner)));
+    assert!(half.contains(&format!("{name} is there without {partner}")), "{half}");
+    for (name, narrower) in [(name, [3, 64]), (partner, [96, 3])] {
+        let words = with(&|values| {
+            values.insert(name.into(), Tensor::ones(&narrower, DType::F32, &Device::Cpu).unwrap());
+        });
+        assert!(words.contains(&format!("{name} is of shape {narrower:?}")) && words.contains("rank is 4"), "{words}");
+    }
+    let stray = "model.layers.0.mlp.up_proj.lora_C.weight";
+    let words = with(&|values| drop(values.insert(stray.into(), values[name].clone())));
+    assert!(words.contains(&format!("{stray} is no part")), "{words}");
     adapter::save(folder.path(), &shape(), &values(&shape(), 5), base).unwrap();
     let (weights, config) = (folder.path().join(WEIGHTS), folder.path().join(CONFIG));
     let good = fs::read_to_string(&config).unwrap();

@@ -8,6 +8,7 @@ use crate::{
             score::{SHORT, Scorer},
         },
         questions::{DEVELOPMENT, DEVELOPMENT_ANSWERS, NARROW_TEST, Question, VALIDATION},
+        sources::TRAINING,
     },
     tiny_bundle,
 };
@@ -97,6 +98,8 @@ fn a_bundle_is_asked_scored_and_reported() {
     let json: Value = serde_json::from_slice(&fs::read(out.path().join(REPORT)).unwrap()).unwrap();
     assert_eq!(json["details"][0]["missing"], json!(["The moon is to blame."]));
     let page = fs::read_to_string(out.path().join(PAGE)).unwrap();
+    assert_eq!(page.matches("<svg").count(), 2, "sizes and times; nothing was left of training and pruning");
+    assert!(page.contains(">model.gguf<") && page.contains(">v-1<"));
     assert!(page.contains("not told: The moon") && page.contains("&lt;b&gt;") && !page.contains("<b>?"));
 
     // The other sets, each in its own file.
@@ -129,6 +132,14 @@ fn a_bundle_is_asked_scored_and_reported() {
     let chosen = chosen.filter(|judged| judged.chosen).map(|judged| judged.text.unicode_words().count());
     assert_eq!(words(&report.direct), chosen.sum::<usize>());
     assert_eq!(words(&report.direct) + more, words(&report.answers));
+
+    // How the adapter was trained is drawn where it is known.
+    let check = json!({"step": 1, "training": 1.0, "held_out": 1.0, "narrow": 1.0, "reference": 1.0, "seconds": 1.0});
+    fs::create_dir(root.path().join("data/model")).unwrap();
+    fs::write(root.path().join(TRAINING), json!({"curve": [check]}).to_string()).unwrap();
+    run().unwrap();
+    let page = fs::read_to_string(out.path().join(PAGE)).unwrap();
+    assert!(page.contains("<h2>How the adapter of data/model was trained</h2><svg") && !page.contains("NaN"));
 
     fs::write(root.path().join(VALIDATION), "[{]").unwrap();
     assert!(run().err().unwrap().to_string().contains(VALIDATION));

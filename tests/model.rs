@@ -136,7 +136,7 @@ fn adapted(mut model: Gemma3) -> (Gemma3, Vec<(String, Var)>) {
             let (a, b) = (random((4, columns)), random((rows, 4)));
             variables.push((format!("{index}.{name}.a"), a.clone()));
             variables.push((format!("{index}.{name}.b"), b.clone()));
-            *linear = Linear::Lora(Lora { base, a, b, scale: 2.0 });
+            *linear = Linear::Lora(Lora { base, a, b, scale: 2.0, mask: None });
         }
     }
     (model, variables)

@@ -74,7 +74,7 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
     assert_eq!((tables.quantize.ffn, tables.quantize.compensate, tables.finetune), (BlockFormat::Q4_0, false, None));
     let shipped = Recipe::load(None).unwrap().tables;
     assert_eq!((shipped.bundle.budget, shipped.quantize.compensate), (Some(95_000_000), true));
-    assert!(shipped.finetune.is_some());
+    assert!(shipped.finetune.is_some() && tables.bundle.gates.is_none());
     let shape = recipe(&[GOOD, FINETUNE].concat()).unwrap().tables.finetune.unwrap().shape;
     assert_eq!(shape.targets, [Matrix::Q, Matrix::Down]);
     for (from, to, expected) in [
@@ -82,6 +82,9 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
         ("rank = 2, ", "", "missing field `rank`"),
         ("seed = 1", "", "missing field `seed`"),
         ("epochs", "epoch", "unknown field `epoch`"),
+        ("seed = 1", "seed = 1\ndropout = 1.0", "[finetune] dropout = 1; it is a share, from 0 to below 1"),
+        ("seed = 1", "seed = 1\ndropout = -0.1", "dropout = -0.1"),
+        ("seed = 1", "seed = 1\ndropout = nan", "dropout = NaN"),
     ] {
         let message = recipe(&[GOOD, &FINETUNE.replace(from, to)].concat()).unwrap_err();
         assert!(message.contains(expected) && message.contains("recipe.toml"), "{message}");
@@ -93,6 +96,13 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
         ("attention = \"q4_0\"", "", "missing field `attention`"),
         ("name = \"test\"", "name = 3", "invalid type: integer `3`"),
         ("licences = []", "licences = [", "line 21"),
+        ("licences = []", "licences = []\n[bundle.gates]\nfound = 95.0", "missing field `found_by_readings`"),
+        (
+            "licences = []",
+            "licences = []\ngates = { found = 101.0, found_by_readings = 0.0, real_refused = 0.0, \
+          off_topic_refused = 0.0 }",
+            "[bundle.gates] found = 101; it is a share in per cent",
+        ),
     ] {
         let message = recipe(&GOOD.replace(from, to)).unwrap_err();
         assert!(message.contains(expected) && message.contains("recipe.toml"), "{message}");

@@ -237,7 +237,8 @@ fn a_bundle_above_its_budget_is_not_made() {
         tool_version: "0.1.0".into(),
     };
     let run = |budget: Option<u64>| {
-        let (table, out) = (recipe::Bundle { name: "t".into(), budget, licences: vec![] }, tempdir().unwrap());
+        let (table, out) =
+            (recipe::Bundle { name: "t".into(), budget, licences: vec![], gates: None }, tempdir().unwrap());
         let made = bundle::run(&table, &provenance, parts, &sources, out.path());
         made.map_err(|error| (error.to_string(), out.path().join("manifest.json").exists()))
     };

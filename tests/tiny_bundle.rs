@@ -5,9 +5,9 @@
 use crate::{
     stages::{
         artifact::{Artifact, Artifacts, Origin},
-        bundle::{self, Parts},
+        bundle::{self, AssembleError, Parts},
         merge, quantize, questions,
-        recipe::{BlockFormat, Quantize, Recipe},
+        recipe::{BlockFormat, Gates, Quantize, Recipe},
         sources::{self, Sources},
     },
     tiny, tiny_encoder,
@@ -26,14 +26,19 @@ use tomato_assistant::bundle::{Bundle, Provenance};
 /// The bundle; not to be written to.
 pub fn bundle() -> &'static Bundle {
     static BUNDLE: OnceLock<Bundle> = OnceLock::new();
-    BUNDLE.get_or_init(|| made(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-bundle"), None))
+    BUNDLE.get_or_init(|| made(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-bundle"), None, None).unwrap())
 }
 
 /// One whose model has this selection head: a vector, and a number that is added to every score.
 pub fn judging(vector: &[f32], bias: f32) -> (TempDir, Bundle) {
     let dir = tempdir().unwrap();
-    let bundle = made(&dir.path().join("pipeline"), Some(&head(vector, bias)));
+    let bundle = made(&dir.path().join("pipeline"), Some(&head(vector, bias)), None).unwrap();
     (dir, bundle)
+}
+
+/// One that is held against `gates`, made in `folder`.
+pub fn gated(folder: &Path, gates: Gates) -> Result<Bundle, AssembleError> {
+    made(folder, None, Some(gates))
 }
 
 /// Some head for the tiny model, whose scores differ from sentence to sentence.
@@ -60,10 +65,12 @@ pub fn copy(to: &Path) {
 }
 
 /// Made anew for each run.
-fn made(folder: &Path, head: Option<&[f32]>) -> Bundle {
+fn made(folder: &Path, head: Option<&[f32]>, gates: Option<Gates>) -> Result<Bundle, AssembleError> {
     let _ = fs::remove_dir_all(folder);
     let artifacts = Artifacts::open(folder).unwrap();
-    let recipe = Recipe::load(None).unwrap();
+    let mut recipe = Recipe::load(None).unwrap();
+    // Those of the recipe are for a real encoder.
+    recipe.tables.bundle.gates = gates;
     let checkpoint = tiny::copied();
     if let Some(head) = head {
         write_head(checkpoint.path(), head);
@@ -84,7 +91,7 @@ fn made(folder: &Path, head: Option<&[f32]>) -> Bundle {
     let origin = bundle::origin(&recipe.tables.bundle, &provenance, parts, sources());
     let made = artifacts
         .produce(&bundle::STAGE, origin, |out| bundle::run(&recipe.tables.bundle, &provenance, parts, sources(), out));
-    Bundle::open(&made.unwrap().dir).unwrap()
+    Ok(Bundle::open(&made?.dir)?)
 }
 
 /// The tiny encoder and the vectors of all entries: the same in every bundle.

@@ -57,6 +57,7 @@ pub fn table() -> Finetune {
         check_every: 3,
         check_examples: 8,
         patience: 100,
+        dropout: 0.0,
         seed: 1,
     }
 }

@@ -19,7 +19,8 @@ use super::{
 
 /// The folder, beside those of the stages.
 pub const FOLDER: &str = "finetune-resume";
-const PROGRESS: &str = "progress.json";
+/// TOML: its numbers are read back as they were, to the last bit. JSON's may differ in the last digit, and it has no NaN.
+const PROGRESS: &str = "progress.toml";
 
 /// The values that had the lowest held-out loss, at `step`.
 pub fn best(step: usize) -> String {
@@ -45,7 +46,7 @@ pub struct Progress {
     pub pending: (f64, usize),
 }
 
-/// Writes what is needed to go on. Files are named by their step and `progress.json`, written last, says which count: a run
+/// Writes what is needed to go on. Files are named by their step and `progress.toml`, written last, says which count: a run
 /// that is killed in between goes on from the check before. Then those that no longer count are removed.
 ///
 /// # Errors
@@ -61,8 +62,8 @@ pub fn keep(folder: &Path, progress: &Progress, adam: &Adam) -> Result<(), Finet
         }
     }
     let (fresh, path) = (folder.join(format!("{PROGRESS}.new")), folder.join(PROGRESS));
-    let json = serde_json::to_vec(progress).expect("strings and numbers always serialize");
-    fs::write(&fresh, json).map_err(at(&fresh))?;
+    let text = toml::to_string(progress).expect("strings and numbers always serialize");
+    fs::write(&fresh, text).map_err(at(&fresh))?;
     fs::rename(&fresh, &path).map_err(at(&path))?;
     for entry in fs::read_dir(folder).map_err(at(folder))? {
         let entry = entry.map_err(at(folder))?;
@@ -79,8 +80,8 @@ pub fn keep(folder: &Path, progress: &Progress, adam: &Adam) -> Result<(), Finet
 /// A state that is not one of this training.
 pub fn restore(folder: &Path, origin: &Origin, adam: &mut Adam) -> Result<Option<Progress>, FinetuneError> {
     let stored = |name: &str| -> PathBuf { folder.join(name) };
-    let Ok(bytes) = fs::read(stored(PROGRESS)) else { return Ok(None) };
-    let Some(progress) = serde_json::from_slice::<Progress>(&bytes).ok().filter(|found| found.origin == *origin) else {
+    let Ok(text) = fs::read_to_string(stored(PROGRESS)) else { return Ok(None) };
+    let Some(progress) = toml::from_str::<Progress>(&text).ok().filter(|found| found.origin == *origin) else {
         return Ok(None);
     };
     adam.restore(&candle_core::safetensors::load(stored(&state(progress.steps)), &Device::Cpu)?, progress.steps)?;

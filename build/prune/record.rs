@@ -3,7 +3,7 @@
 //! Holds figures of the unpruned model, of every layer and of every step, and tells a step in one line. Holds no times: the
 //! same inputs give the same bytes. Does NOT measure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     gate::Gate,
@@ -11,7 +11,7 @@ use super::{
 };
 
 /// What a step takes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
     /// Whole layers.

@@ -29,6 +29,8 @@ pub struct Lora {
     pub b: Var,
     /// alpha / rank.
     pub scale: f64,
+    /// Dropout: what x is multiplied by on its way to A, (tokens, in); none but in a training step.
+    pub mask: Option<Tensor>,
 }
 
 impl Linear {
@@ -50,14 +52,18 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Linear::Dense(weight) => product(x, weight),
-            Linear::Lora(Lora { base, a, b, scale }) => {
+            Linear::Lora(Lora { base, a, b, scale, mask }) => {
                 let (batch, tokens, columns) = x.dims3()?;
                 let rows = base.dim(0)?;
-                if x.device().is_cpu() {
+                if x.device().is_cpu() && mask.is_none() {
                     let flat = x.reshape((batch * tokens, columns))?;
                     return gradient::adapted_product(&flat, base, a, b, *scale)?.reshape((batch, tokens, rows));
                 }
-                let change = product(&product(x, a.as_tensor())?, b.as_tensor())?;
+                let read = match mask {
+                    Some(mask) => x.broadcast_mul(mask)?,
+                    None => x.clone(),
+                };
+                let change = product(&product(&read, a.as_tensor())?, b.as_tensor())?;
                 product(x, base)? + (change * *scale)?
             }
             Linear::Quantized(weight) => quantized_product(x, weight),

@@ -187,11 +187,12 @@ pub fn say(msg: &Msg) -> String {
         Msg::NearestOnly => {
             "None of the reviewed entries clearly answers this. The nearest one says:".into()
         }
-        Msg::Fallback => "This is a whole reviewed entry: the model could not choose from it.".into(),
-        Msg::Declined => "No reviewed entry was found for this question.".into(),
-        Msg::Refusal => "I can only help with growing tomatoes in a greenhouse: diseases and pests, climate, nutrition and \
-                         watering, sensors, and finding the cause of a problem. I found nothing reviewed on this question. \
-                         Please ask it in other words, or ask your adviser."
+        Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
+        Msg::Declined => "Sorry, I have no answer.".into(),
+        Msg::Refusal => "Nothing in the reviewed entries answers this question. I help with growing tomatoes in a \
+                         greenhouse: diseases and pests, climate, nutrition and watering, sensors, and finding the cause of \
+                         a problem. Please ask about your crop in other words, look through the questions of each category, \
+                         or ask your adviser."
             .into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),

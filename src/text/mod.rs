@@ -176,9 +176,9 @@ pub enum Msg<'a> {
     NearestOnly,
     /// The answer is a whole curated entry: the model cannot choose.
     Fallback,
-    /// Heading of a refusal.
+    /// Heading: the question gets no answer. It may be off topic, unsafe, or not answered by the references.
     Declined,
-    /// In place of an answer that no reviewed entry gives.
+    /// In its place: what this device is for, and what the grower can do.
     Refusal,
     /// The answer was stopped.
     Stopped,

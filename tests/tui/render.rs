@@ -7,6 +7,7 @@ use tomato_assistant::{
     answer::{Answer, Further, Reference},
     knowledge::Category,
     stats::{Memory, Stats},
+    text::{Lang, Msg},
     tui::{
         app::{Event, Target},
         widgets::wrap::{cells, fit, wrap},
@@ -119,8 +120,11 @@ fn an_answer_says_all_that_it_is() {
     desk.shows(&[short]);
     desk.hides(&["Ready", "R..."]);
     desk.key(KeyCode::F(5));
-    desk.worker(done(Answer { declined: true, ..Answer::default() }));
-    desk.shows(&["No reviewed entry was found for this question."]);
+    let text = Lang::En.say(&Msg::Refusal);
+    desk.worker(done(Answer { declined: true, text, ..Answer::default() }));
+    // Why does not matter, so it is not said: off topic, unsafe and unanswered look the same.
+    desk.shows(&["Sorry, I have no answer", "growing tomatoes in a greenhouse", "adviser"]);
+    desk.hides(&["not about"]);
 }
 
 #[test]
