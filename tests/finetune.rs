@@ -185,6 +185,16 @@ fn what_drops_out_is_the_same_in_a_run_that_was_cut_off() {
 }
 
 #[test]
+fn nothing_drops_out_while_held_out_examples_are_checked() {
+    // Many steps: at the end the learning rate is next to nothing, so that two checks see nearly the same values.
+    let table = Finetune { dropout: 0.3, epochs: 3, check_every: 1, check_examples: 2, ..table() };
+    let (record, _out) = Place::new().trained(&table);
+    let [.., before, last] = &record.curve[..] else { panic!("{:?}", record.curve) };
+    assert!((before.held_out - last.held_out).abs() < 1e-3, "{before:?} {last:?}");
+    assert!((record.curve[0].held_out - last.held_out).abs() > 1e-2, "the adapter does something");
+}
+
+#[test]
 fn being_cut_off_while_a_check_is_written_down_changes_nothing_either() {
     let place = Place::new();
     let (_, out) = place.trained(&table());
