@@ -4,7 +4,6 @@
 //! Which texts, and how vectors are stored, is the appliance's own code. Does NOT know how vectors are searched.
 
 use indicatif::ProgressBar;
-use rayon::prelude::*;
 use std::{fs, path::Path};
 use tomato_assistant::{
     bundle::{ENCODER, ENCODER_TOKENIZER, VECTORS},
@@ -69,8 +68,7 @@ pub fn run(
     let encoder = SentenceEncoder::open(&encoder.dir.join(ENCODER), &encoder.dir.join(ENCODER_TOKENIZER))?;
     let texts: Vec<String> = knowledge.entries().iter().flat_map(texts).collect();
     bar.set_length(texts.len() as u64);
-    let vector = |text: &String| encoder.encode(text).inspect(|_| bar.inc(1));
-    let vectors = texts.par_iter().map(vector).collect::<Result<Vec<_>, _>>()?;
+    let vectors = encoder.encode_all(&texts, &|made| bar.inc(made as u64))?;
     bar.finish();
     let learnt = projection::learn(table, &vectors, &projection::texts_of(knowledge.entries()))?;
     for (name, projection) in [(RAW, Projection::identity(learnt.width())), (VECTORS, learnt)] {

@@ -83,7 +83,7 @@ const IDLE_READINGS: f64 = 0.15;
 /// Examples whose readings decide, for each hundred entries.
 const READINGS: usize = 90;
 /// How many different paraphrases of an entry are asked.
-const PARAPHRASES: usize = 2;
+const PARAPHRASES: usize = 4;
 
 /// What a grower asks who looks at his readings.
 const VAGUE: [&str; 24] = [

@@ -255,7 +255,8 @@ fn examples(
                 let first = counts.by_ref().take(right).sum();
                 first..first + counts.next().unwrap_or(0)
             });
-            if ids.len() <= LONGEST {
+            // Where all is open there is nothing to choose between.
+            if ids.len() <= LONGEST && example.wanted.iter().any(|&wanted| wanted != Wanted::Open) {
                 all.push(Ready { kind: example.kind, ids, ends, wanted: example.wanted, right });
             }
         }

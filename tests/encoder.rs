@@ -17,7 +17,13 @@ use candle_core::{
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use std::{collections::HashMap, fs, fs::File, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    fs::File,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 use tempfile::{TempDir, tempdir};
 use tomato_assistant::{
     engine::sentence::SentenceEncoder,
@@ -256,6 +262,16 @@ fn vectors_are_in_the_order_of_the_entries() {
     let encoder = SentenceEncoder::open(&bundle.encoder(), &bundle.encoder_tokenizer()).unwrap();
     assert_eq!(vectors.width(), tiny_encoder::HIDDEN);
     let texts: Vec<String> = knowledge.entries().iter().flat_map(texts).collect();
+    // Together, in groups of equal length, they are what each is alone.
+    let some: Vec<String> = texts.iter().step_by(5).cloned().collect();
+    let made = AtomicUsize::new(0);
+    let count = |more| {
+        made.fetch_add(more, Ordering::Relaxed);
+    };
+    let together = encoder.encode_all(&some, &count).unwrap();
+    assert!(some.iter().zip(&together).all(|(text, vector)| encoder.encode(text).unwrap() == *vector));
+    assert_eq!((together.len(), made.into_inner()), (some.len(), some.len()));
+    assert!(encoder.encode_all(&[], &|_| ()).unwrap().is_empty());
     for index in (0..texts.len()).step_by(texts.len() / 7) {
         let cosines = vectors.cosines(&encoder.encode(&texts[index]).unwrap());
         let largest = cosines.iter().copied().fold(f32::MIN, f32::max);

@@ -359,6 +359,19 @@ fn bad_entries_make_no_bundle() {
         let message = assemble(&entries).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     }
+    let repository = tiny_bundle::repository(&format!("[{}]", entry("one", "")));
+    let question = |id: &str| format!(r#"[{{"entry": "{id}", "question": "And then?", "answer": ["So."]}}]"#);
+    for (id, known) in [("one", true), ("two", false)] {
+        fs::write(repository.path().join(questions::NARROW), question(id)).unwrap();
+        let knowledge = Sources::find(repository.path()).unwrap().knowledge();
+        match known {
+            true => assert_eq!(knowledge.unwrap().entries()[0].questions, ["And then?"]),
+            false => {
+                let message = knowledge.unwrap_err().to_string();
+                assert!(message.contains("narrow_questions.json") && message.contains("\"two\""), "{message}");
+            }
+        }
+    }
     let elsewhere = tempdir().unwrap();
     let message = Sources::find(elsewhere.path()).unwrap_err().to_string();
     assert!(message.contains("folder that holds the repository"), "{message}");

@@ -9,7 +9,7 @@ use tomato_assistant::knowledge::{
     Category, Entry, Knowledge,
     projection::Projection,
     retrieval::{Found, Hit, Index, Query},
-    vectors::{Vectors, VectorsError, texts},
+    vectors::{Vectors, VectorsError, asked, texts},
 };
 
 fn entry(id: &str, category: Category, question: &str) -> Value {
@@ -204,6 +204,32 @@ fn typing_errors_still_find_the_entry() {
         let found = ids(knowledge.entries(), &found.hits[..3]);
         assert!(found.contains(&expected), "{question}: {found:?}");
     }
+}
+
+#[test]
+fn a_question_about_an_entry_finds_it_unless_it_is_its_own_already() {
+    let rows = [
+        entry("aphids", Category::DiseaseManagement, "What are these aphids on the young shoots?"),
+        entry("salt", Category::NutritionGrowth, "Why do my plants wilt in salty slabs?"),
+    ];
+    let mut knowledge = parse(&rows).unwrap();
+    let found = |knowledge: &Knowledge| {
+        let index = Index::new(knowledge.entries(), None);
+        let hits = index.search(&Query { text: "honeydew dripping", ..Query::default() }).hits;
+        hits.into_iter().find(|hit| hit.parts.words > 0.0).map(|hit| hit.index)
+    };
+    assert_eq!(found(&knowledge), None);
+    let before = texts(&knowledge.entries()[0]);
+    assert!(knowledge.add_question("aphids", "Who lets honeydew drip?"));
+    assert!(knowledge.add_question("aphids", " who lets HONEYDEW drip?"), "the same again");
+    assert!(knowledge.add_question("aphids", "what are these aphids on the young shoots?"), "its own");
+    assert!(!knowledge.add_question("lice", "Who lets honeydew drip?"));
+    assert_eq!((found(&knowledge), knowledge.entries()[0].questions.len()), (Some(0), 1));
+    // It is embedded after the other questions, before the passages.
+    let after = texts(&knowledge.entries()[0]);
+    let place = asked(&knowledge.entries()[0]) - 1;
+    assert_eq!((after.len(), after[place].as_str()), (before.len() + 1, "Who lets honeydew drip?"));
+    assert_eq!([&after[..place], &after[place + 1..]].concat(), before);
 }
 
 /// Two entries with vectors of their own: the first entry's texts along the first axis, the second's along the second.

@@ -137,6 +137,7 @@ impl Window {
     /// The same with the child's exit code.
     pub fn given_back_with(mut self, code: u32, words: &str) {
         assert_eq!(self.child.wait().unwrap().exit_code(), code);
+        self.wait("the screen to be left", |screen| !screen.alternate_screen());
         self.wait_for(words);
         let parser = self.parser.lock().unwrap();
         let screen = parser.screen();

@@ -5,8 +5,12 @@
 use super::EngineError;
 use crate::model::{encoder::Encoder, ops::Pass, weights::Weights};
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 use std::path::Path;
 use tokenizers::{Tokenizer, TruncationParams};
+
+/// Texts read at once: enough to keep the matrices busy, and few enough for a bar that moves.
+const TOGETHER: usize = 16;
 
 /// A loaded sentence encoder.
 pub struct SentenceEncoder {
@@ -39,9 +43,42 @@ impl SentenceEncoder {
     /// # Errors
     /// [`EngineError::Compute`].
     pub fn encode(&self, text: &str) -> Result<Vec<f32>, EngineError> {
+        Ok(self.forward(&[self.ids(text)?])?.remove(0))
+    }
+
+    /// The vectors of many texts, in their order. Texts of as many tokens are read together, and such groups side by side.
+    /// `done` gets how many more are made.
+    ///
+    /// # Errors
+    /// [`EngineError::Compute`].
+    pub fn encode_all(&self, texts: &[String], done: &(dyn Fn(usize) + Sync)) -> Result<Vec<Vec<f32>>, EngineError> {
+        let ids = texts.par_iter().map(|text| self.ids(text)).collect::<Result<Vec<_>, _>>()?;
+        let mut order: Vec<usize> = (0..ids.len()).collect();
+        order.sort_by_key(|&place| ids[place].len());
+        let groups: Vec<&[usize]> = order
+            .chunk_by(|&one, &other| ids[one].len() == ids[other].len())
+            .flat_map(|equal| equal.chunks(TOGETHER))
+            .collect();
+        let read = |group: &&[usize]| {
+            let vectors = self.forward(&group.iter().map(|&place| &*ids[place]).collect::<Vec<_>>())?;
+            done(group.len());
+            Ok::<_, EngineError>(vectors)
+        };
+        let vectors = groups.par_iter().with_max_len(1).map(read).collect::<Result<Vec<_>, _>>()?;
+        let mut placed: Vec<_> = order.into_iter().zip(vectors.into_iter().flatten()).collect();
+        placed.sort_by_key(|(place, _)| *place);
+        Ok(placed.into_iter().map(|(_, vector)| vector).collect())
+    }
+
+    fn ids(&self, text: &str) -> Result<Vec<u32>, EngineError> {
         let fail = |error: tokenizers::Error| candle_core::Error::Msg(format!("cannot tokenize: {error}"));
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(fail)?;
-        let ids = Tensor::new(encoding.get_ids(), &Device::Cpu)?.unsqueeze(0)?;
-        Ok(self.encoder.forward(&ids, Pass::Infer)?.squeeze(0)?.to_vec1()?)
+        Ok(self.tokenizer.encode_fast(text, true).map_err(fail)?.get_ids().to_vec())
+    }
+
+    /// The vectors of texts of equally many tokens.
+    fn forward(&self, ids: &[impl AsRef<[u32]>]) -> Result<Vec<Vec<f32>>, EngineError> {
+        let flat: Vec<u32> = ids.iter().flat_map(|ids| ids.as_ref()).copied().collect();
+        let shape = (ids.len(), flat.len() / ids.len());
+        Ok(self.encoder.forward(&Tensor::from_vec(flat, shape, &Device::Cpu)?, Pass::Infer)?.to_vec2()?)
     }
 }
