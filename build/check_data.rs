@@ -61,6 +61,8 @@ pub struct Data {
     pub validation: Vec<Question>,
     /// The 120 others.
     pub test: Vec<Question>,
+    /// These in other words, by kind.
+    pub variants: Vec<(&'static str, Question)>,
     /// Questions for tuning.
     pub development: Vec<Question>,
     /// 60 about details.
@@ -89,6 +91,7 @@ impl Data {
             entries: Knowledge::parse(&text(ENTRIES)?)?.entries().to_vec(),
             validation: questions::load(&root.join(questions::VALIDATION))?,
             test: questions::load(&root.join(questions::TEST))?,
+            variants: questions::variants(root)?,
             development: questions::development(root)?,
             narrow_test: questions::load(&root.join(questions::NARROW_TEST))?,
             narrow: questions::load(&root.join(questions::NARROW))?,
@@ -140,9 +143,11 @@ pub fn run(root: &Path, verbose: bool, out: &mut dyn Write) -> Result<(), CheckE
 
 /// All checks. `verbose` makes the lists of the report longer; it changes no judgement.
 pub fn check(data: &Data, verbose: bool) -> Report {
-    let Data { entries, validation, test, development, narrow_test, narrow, broad, refused, readme } = data;
+    let Data { entries, validation, test, variants, development, narrow_test, narrow, broad, refused, readme } = data;
     let most = if verbose { 40 } else { 10 };
     let split = Split::new(&[validation, test, narrow_test], development, &[narrow, broad], refused, entries);
+    let other_words: Vec<Question> = variants.iter().map(|(_, question)| question.clone()).collect();
+    let reworded = Split::new(&[&other_words], development, &[narrow, broad], refused, entries);
     let mut pairs = closest_entries(entries);
     let errors = [
         entries::counts(entries),
@@ -169,6 +174,8 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         sets::labelled("narrow", narrow, NARROW, entries),
         sets::labelled("broad", broad, BROAD, entries),
         split.leakage(),
+        sets::variants(variants, test),
+        reworded.leakage(),
     ];
     pairs.truncate(most);
     let consensus = entries::on_consensus(entries).into_iter();
@@ -184,6 +191,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     counts.push(format!("{:>5}  narrow questions about them", narrow.len()));
     counts.push(format!("{:>5}  broad questions about them", broad.len()));
     counts.push(format!("{:>5}  questions to learn refusing from", refused.len()));
+    counts.push(format!("{:>5}  test questions in other words", variants.len()));
     counts.push("\nquestions     plain  readings  refuse".into());
     counts.extend(data.sets().map(|(name, set)| {
         let [plain, readings, refuse] = [Kind::Plain, Kind::Readings, Kind::Refuse].map(|kind| sets::count(set, kind));

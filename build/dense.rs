@@ -14,6 +14,7 @@ use tomato_assistant::{
         config,
         gemma3::Gemma3,
         ops::Pass,
+        selector::Selector,
         weights::{Weights, WeightsError},
     },
     prompt::Part,
@@ -22,6 +23,7 @@ use tomato_assistant::{
 use super::{
     artifact::{ArtifactError, at},
     checkpoint::{CONFIG, TENSORS, TOKENIZER},
+    merge,
 };
 
 /// Tokens of a text that are read at once, the one that begins it included.
@@ -80,6 +82,8 @@ pub struct Dense {
     pub model: Gemma3,
     /// Typed control tokens are text to it.
     pub tokenizer: Tokenizer,
+    /// Its selection head; None before it was trained.
+    pub selector: Option<Selector>,
     begin: u32,
 }
 
@@ -91,15 +95,19 @@ impl Dense {
     /// [`DenseError`].
     pub fn open(checkpoint: &Path, positions: usize) -> Result<Self, DenseError> {
         let quantized = checkpoint.join(MODEL);
-        let (weights, config) = if quantized.is_file() {
+        let (weights, config, selector) = if quantized.is_file() {
             let weights = Weights::gguf(&quantized)?;
             let config = weights.config()?;
-            (weights, config)
+            let selector = weights.selector(config.hidden)?;
+            (weights, config, selector)
         } else {
             let path = checkpoint.join(CONFIG);
             let json = fs::read_to_string(&path).map_err(at(&path))?;
             let config = config::Config::from_json(&json).map_err(|cause| DenseError::File { file: CONFIG, cause })?;
-            (Weights::safetensors(&checkpoint.join(TENSORS), &Device::Cpu)?, config)
+            let head = merge::selector(checkpoint)?;
+            let selector =
+                head.map(|head| Tensor::new(head, &Device::Cpu)).transpose()?.map(|weight| Selector { weight });
+            (Weights::safetensors(&checkpoint.join(TENSORS), &Device::Cpu)?, config, selector)
         };
         let mut tokenizer = vocabulary::load(&checkpoint.join(TOKENIZER))
             .map_err(|cause| DenseError::File { file: TOKENIZER, cause })?;
@@ -107,7 +115,7 @@ impl Dense {
         let begin = tokenizer
             .token_to_id("<bos>")
             .ok_or_else(|| DenseError::File { file: TOKENIZER, cause: "it has no <bos>".into() })?;
-        Ok(Self { model: weights.load(config, positions)?, tokenizer, begin })
+        Ok(Self { model: weights.load(config, positions)?, tokenizer, selector, begin })
     }
 
     /// The tokens of `text`, without <bos>.

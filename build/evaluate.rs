@@ -85,6 +85,8 @@ pub enum Set {
     Narrow,
     /// Those for tuning; what they must tell is sentences, word for word.
     Development,
+    /// The test questions with typing errors, in a few words, and in quite other words.
+    Variants,
     /// Validation, test and narrow.
     All,
 }
@@ -108,6 +110,9 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
     }
     if set == Set::Development {
         asked.extend(questions::development(root)?.into_iter().map(|question| ("development", question)));
+    }
+    if set == Set::Variants {
+        asked.extend(questions::variants(root)?);
     }
     let path = bundle.knowledge();
     let knowledge = Knowledge::parse(&fs::read_to_string(&path).map_err(at(&path))?)?;

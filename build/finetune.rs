@@ -5,15 +5,12 @@
 //! warm-up and cosine. A run that was killed goes on from its last checkpoint. Or, without training: the adapter that is in
 //! the repository. Does NOT know how answers are put together.
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
-use tomato_assistant::{
-    knowledge::sentences::sentences,
-    model::{gemma3::Gemma3, ops::Pass, selector::Selector},
-};
+use tomato_assistant::model::{gemma3::Gemma3, ops::Pass, selector::Selector};
 
 use super::{
     adam::{Adam, Sick},
@@ -22,14 +19,16 @@ use super::{
     checkpoint::TENSORS,
     dense::{Dense, DenseError},
     draw::Draw,
-    examples::{Example, ExamplesError, Files, Kind, Wanted},
+    examples::ExamplesError,
     questions::{BROAD, NARROW, REFUSED},
     recipe,
     sources::{ADAPTER, ADAPTER_CONFIG, CLIMATE, ENTRIES, Sources},
 };
 
+pub mod objective;
 mod resume;
 
+use objective::{LONGEST, Measured, Ready};
 use resume::Progress;
 
 /// This stage.
@@ -37,12 +36,6 @@ pub const STAGE: Stage = Stage { number: 4, name: "finetune", revision: 3 };
 
 /// The training's record: how the loss fell.
 pub const CURVE: &str = "training.json";
-
-/// Longest example, in tokens; a longer one is left out.
-const LONGEST: usize = 1024;
-
-/// How much the sum of the sentences' own losses counts beside the choice among them.
-const EACH_WEIGHT: f64 = 0.125;
 
 /// Why there is no adapter.
 #[derive(Debug, thiserror::Error)]
@@ -128,17 +121,6 @@ pub struct Record {
     pub best: usize,
 }
 
-/// An example as ids, ready to be read.
-struct Ready {
-    kind: Kind,
-    ids: Vec<u32>,
-    /// The tokens at which sentences end.
-    ends: Vec<u32>,
-    wanted: Vec<Wanted>,
-    /// Sentences of the right reference, as a range of `wanted`.
-    right: Option<std::ops::Range<usize>>,
-}
-
 /// Trains on the Hugging Face folder `checkpoint` and writes the adapter with the lowest held-out loss into `out`. What is
 /// needed to go on is kept below `work`. `bar` counts tokens.
 ///
@@ -153,7 +135,13 @@ pub fn train(
 ) -> Result<Record, FinetuneError> {
     let started = Instant::now();
     let mut dense = Dense::open(&checkpoint.dir, LONGEST)?;
-    let (training, held_out) = examples(&dense, table, sources)?;
+    let (training, held_out) = objective::examples(&dense, table.seed, sources)?;
+    // Each of them once in so many: a check must not take longer than what it checks.
+    let every = (held_out.len() / table.check_examples.max(1)).max(1);
+    let held_out: Vec<Ready> = held_out.into_iter().step_by(every).collect();
+    if training.is_empty() || held_out.is_empty() {
+        return Err(FinetuneError::NoExamples);
+    }
     let (variables, selector) = adapter::attach(&mut dense.model, &table.shape, &mut Draw::new(table.seed))?;
     let parameters = variables.iter().map(|(_, variable)| variable.elem_count()).sum();
     let mut adam = Adam::new(variables, table.weight_decay, table.clip);
@@ -209,7 +197,9 @@ pub fn train(
             log::info!("step {steps}, {read} of {total} tokens, {seconds:.0} s, loss {mean:.3}, gradient {norm:.2}");
         }
         if steps.is_multiple_of(table.check_every) || progress.seen >= table.epochs * training.len() {
-            let check = run.check(&held_out, &progress, seconds)?;
+            let Measured { loss, narrow, reference } = objective::measure(&run.dense.model, &run.selector, &held_out)?;
+            let training = progress.pending.0 / progress.pending.1.max(1) as f64;
+            let check = Check { step: steps, training, held_out: loss, narrow, reference, seconds };
             log::info!("{check:?}");
             progress.pending = (0.0, 0);
             progress.curve.push(check);
@@ -237,41 +227,6 @@ pub fn train(
     Ok(record)
 }
 
-/// The examples as ids: those to learn from, and the held-out ones.
-fn examples(
-    dense: &Dense,
-    table: &recipe::Finetune,
-    sources: &Sources,
-) -> Result<(Vec<Ready>, Vec<Ready>), FinetuneError> {
-    let files = Files::read(sources)?;
-    let (material, entries) = (files.material(), files.knowledge.entries());
-    let made = material.examples(table.seed)?;
-    let ready = |examples: Vec<Example>| -> Result<Vec<Ready>, FinetuneError> {
-        let mut all = Vec::with_capacity(examples.len());
-        for example in examples {
-            let (ids, ends) = dense.read(&material.render(&example))?;
-            let mut counts = example.references.iter().map(|&place| sentences(&entries[place].output).count());
-            let right = example.right.map(|right| {
-                let first = counts.by_ref().take(right).sum();
-                first..first + counts.next().unwrap_or(0)
-            });
-            // Where all is open there is nothing to choose between.
-            if ids.len() <= LONGEST && example.wanted.iter().any(|&wanted| wanted != Wanted::Open) {
-                all.push(Ready { kind: example.kind, ids, ends, wanted: example.wanted, right });
-            }
-        }
-        Ok(all)
-    };
-    let (training, held_out) = (ready(made.training)?, ready(made.held_out)?);
-    // Each of them once in so many: a check must not take longer than what it checks.
-    let every = (held_out.len() / table.check_examples.max(1)).max(1);
-    let held_out: Vec<Ready> = held_out.into_iter().step_by(every).collect();
-    if training.is_empty() || held_out.is_empty() {
-        return Err(FinetuneError::NoExamples);
-    }
-    Ok((training, held_out))
-}
-
 /// A model in training.
 struct Run<'a> {
     dense: Dense,
@@ -290,70 +245,11 @@ impl Run<'_> {
         adapter::drop_out(&self.dense.model, table.dropout, example.ids.len(), &mut draw)
     }
 
-    /// Scores of the sentences of `example` by `model`: (sentences).
-    fn scores(&self, example: &Ready, model: &Gemma3) -> candle_core::Result<Tensor> {
-        let ids = Tensor::new(example.ids.as_slice(), &Device::Cpu)?.unsqueeze(0)?;
-        let hidden = model.forward(&ids, Pass::Train, None)?.squeeze(0)?;
-        self.selector.scores(&hidden.index_select(&Tensor::new(example.ends.as_slice(), &Device::Cpu)?, 0)?)
-    }
-
-    /// Loss and scores of one example, with nothing dropped out.
-    fn judge(&self, example: &Ready) -> candle_core::Result<(f32, Vec<f32>)> {
-        let scores = self.scores(example, &self.dense.model)?;
-        Ok((self.loss_of(example, &scores)?.to_scalar()?, scores.to_vec1()?))
-    }
-
-    /// The loss of one example: of each labelled sentence for itself (whether it belongs into the answer), and of the choice
-    /// among all of them (how much of a softmax lies on right ones).
-    fn loss_of(&self, example: &Ready, scores: &Tensor) -> candle_core::Result<Tensor> {
-        let mask = |chosen: &dyn Fn(Wanted) -> f32| {
-            let values: Vec<f32> = example.wanted.iter().map(|&wanted| chosen(wanted)).collect();
-            Tensor::new(values, &Device::Cpu)
-        };
-        // ln(1 + e^x), x being the score turned so that a right one is negative.
-        let turned = (scores * mask(&|wanted| if wanted == Wanted::Yes { -1.0 } else { 1.0 })?)?;
-        let each = (turned.relu()? + ((turned.abs()?.neg()?.exp()? + 1.0)?).log()?)?;
-        let each = (each * mask(&|wanted| f32::from(wanted != Wanted::Open))?)?.sum_all()?;
-        let each = (each * EACH_WEIGHT)?;
-        if !example.wanted.iter().any(|&wanted| wanted != Wanted::No) {
-            return Ok(each);
-        }
-        let shares = candle_nn::ops::softmax(scores, 0)?;
-        let right = (shares * mask(&|wanted| f32::from(wanted != Wanted::No))?)?.sum_all()?;
-        each - (right + 1e-9)?.log()?
-    }
-
     /// The loss of one example by `model` and its gradients.
     fn learn(&self, example: &Ready, model: &Gemma3, adam: &Adam) -> candle_core::Result<(f32, Vec<Vec<f32>>)> {
-        let loss = self.loss_of(example, &self.scores(example, model)?)?;
+        let loss = objective::loss(example, &objective::scores(model, &self.selector, example, Pass::Train)?)?;
         self.bar.inc(example.ids.len() as u64);
         Ok((loss.to_scalar()?, adam.gradients(&loss.backward()?)?))
-    }
-
-    /// How the held-out examples do.
-    fn check(&self, held_out: &[Ready], progress: &Progress, seconds: f64) -> candle_core::Result<Check> {
-        let (mut loss, mut narrow, mut reference) = (0.0, (0, 0), (0, 0));
-        let judged: Vec<_> = held_out.par_iter().with_max_len(1).map(|example| self.judge(example)).collect();
-        for (example, judged) in held_out.iter().zip(judged) {
-            let (its_loss, scores) = judged?;
-            loss += f64::from(its_loss);
-            let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(0);
-            if example.kind == Kind::Narrow {
-                narrow = (narrow.0 + usize::from(example.wanted[best] == Wanted::Yes), narrow.1 + 1);
-            }
-            if let Some(right) = &example.right {
-                reference = (reference.0 + usize::from(right.contains(&best)), reference.1 + 1);
-            }
-        }
-        let share = |(right, of): (usize, usize)| right as f64 / of.max(1) as f64;
-        Ok(Check {
-            step: progress.steps,
-            training: progress.pending.0 / progress.pending.1.max(1) as f64,
-            held_out: loss / held_out.len() as f64,
-            narrow: share(narrow),
-            reference: share(reference),
-            seconds,
-        })
     }
 }
 

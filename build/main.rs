@@ -126,7 +126,10 @@ fn main() -> ExitCode {
             compare::run(&checkpoint, Path::new("."), &mut io::stdout(), &counter("compare")).map_err(Failure::from)
         }
         Command::Loss { folder, texts } => {
-            loss::run(&folder, Path::new("."), &texts).map_err(Failure::from).and_then(|table| print(&table))
+            let table = Recipe::load(None)
+                .map_err(Failure::from)
+                .and_then(|recipe| loss::run(&folder, Path::new("."), &texts, &recipe.tables).map_err(Failure::from));
+            table.and_then(|table| print(&table))
         }
         Command::Vocabulary { words, rows } => {
             let checkpoint = folder().join(import::STAGE.folder());

@@ -19,6 +19,8 @@ use tomato_assistant::{
 pub const VALIDATION: &str = "data/validation_questions.json";
 /// The 120 questions that nothing is trained or tuned on.
 pub const TEST: &str = "data/test_questions.json";
+/// The test questions in other words.
+pub const VARIANTS: &str = "data/test_variants.json";
 /// 60 questions about details, each with its one fact, that nothing is trained or tuned on.
 pub const NARROW_TEST: &str = "data/narrow_test_questions.json";
 /// Questions for tuning: entries and refusals, no facts.
@@ -145,6 +147,23 @@ pub enum QuestionsError {
         /// What was expected, and where.
         source: serde_json::Error,
     },
+    /// Another way of asking something that is not asked.
+    #[error("{VARIANTS}: {0} is none of {TEST} that has an answer; correct the id")]
+    NoQuestion(String),
+}
+
+/// Other ways of asking a test question that has an answer; the same answer is right.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Variant {
+    /// Of the question.
+    id: String,
+    /// With typing errors.
+    typo: String,
+    /// In a few words.
+    short: String,
+    /// In quite other words.
+    reworded: String,
 }
 
 /// A question about one entry.
@@ -196,6 +215,22 @@ pub fn development(root: &Path) -> Result<Vec<Question>, QuestionsError> {
         question.facts = own.flat_map(|answered| &answered.answer).map(fact).collect();
     }
     Ok(questions)
+}
+
+/// The other ways of asking the test questions of the repository at `root`, each with its name.
+///
+/// # Errors
+/// [`QuestionsError`].
+pub fn variants(root: &Path) -> Result<Vec<(&'static str, Question)>, QuestionsError> {
+    let test: Vec<Question> = load(&root.join(TEST))?;
+    let mut all = Vec::new();
+    for Variant { id, typo, short, reworded } in load(&root.join(VARIANTS))? {
+        let found = test.iter().find(|question| question.id == id && question.kind != Kind::Refuse);
+        let Some(question) = found else { return Err(QuestionsError::NoQuestion(id)) };
+        let ways = [("typo", typo), ("short", short), ("reworded", reworded)];
+        all.extend(ways.map(|(way, text)| (way, Question { question: text, ..question.clone() })));
+    }
+    Ok(all)
 }
 
 /// Reads the question set in `path`: [`Question`]s, [`Narrow`] or [`Refused`] ones.

@@ -7,7 +7,7 @@ use crate::{
             report::Summary,
             score::{SHORT, Scorer},
         },
-        questions::{DEVELOPMENT, DEVELOPMENT_ANSWERS, NARROW_TEST, Question, VALIDATION},
+        questions::{DEVELOPMENT, DEVELOPMENT_ANSWERS, NARROW_TEST, Question, TEST, VALIDATION, VARIANTS},
         sources::TRAINING,
     },
     tiny_bundle,
@@ -119,6 +119,19 @@ fn a_bundle_is_asked_scored_and_reported() {
         (sum.facts, sum.told, &development.details[0].missing[..]),
         (2, 1, &["Not a word of it.".to_string()][..])
     );
+
+    // The test questions in other words are held to the same facts.
+    fs::write(root.path().join(TEST), json!([question(), refuse]).to_string()).unwrap();
+    let variants = |id: &str| {
+        let other =
+            json!([{"id": id, "typo": "blak bottoms", "short": "black?", "reworded": "What blackens my fruit?"}]);
+        fs::write(root.path().join(VARIANTS), other.to_string()).unwrap();
+        ask(Set::Variants)
+    };
+    let report = variants("v-1").unwrap();
+    let facts = ["typo", "short", "reworded"].map(|way| (report.answers[way].real, report.answers[way].facts));
+    assert_eq!((facts, report.details[1].question.as_str()), ([(1, 2); 3], "black?"));
+    assert!(variants("v-2").err().unwrap().to_string().contains("v-2 is none of data/test_questions.json"));
 
     // What was chosen is told apart from what stands below.
     let (_dir, judging) = tiny_bundle::judging_gently();

@@ -7,8 +7,9 @@ use crate::{
         artifact::Artifact,
         checkpoint::TENSORS,
         finetune::{self, CURVE, Check, FinetuneError, Record},
+        loss, merge,
         questions::{BROAD, NARROW, REFUSED},
-        recipe::Finetune,
+        recipe::{Finetune, Recipe},
         sources::{ADAPTER, ADAPTER_CONFIG, ENTRIES, Sources},
         split::held_out,
     },
@@ -182,6 +183,25 @@ fn what_drops_out_is_the_same_in_a_run_that_was_cut_off() {
     let (again, resumed) = place.trained(&table);
     assert!(weights(&out) == weights(&resumed), "the same bytes");
     assert_eq!(figures(&again.curve), figures(&whole.curve));
+}
+
+#[test]
+fn how_a_trained_model_chooses_is_measured_on_all_held_out_examples() {
+    let (place, all) = (Place::new(), Finetune { check_examples: usize::MAX, ..table() });
+    let (record, adapter) = place.trained(&all);
+    let merged = tempdir().unwrap();
+    merge::run(&place.checkpoint, adapter.path(), merged.path(), &ProgressBar::hidden()).unwrap();
+    let mut tables = Recipe::load(None).unwrap().tables;
+    tables.finetune = Some(all);
+    let measured = |folder: &Path| loss::run(folder, place.repository.path(), &[], &tables).unwrap();
+    let told = measured(merged.path());
+    let line = told.lines().last().unwrap();
+    assert!(line.contains(&format!("{} held-out examples", record.held_out)), "{told}");
+    // The adapter was rounded to bf16 when it was stored.
+    let loss: f64 = line.split("loss ").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
+    let best = record.curve.iter().find(|check| check.step == record.best).unwrap();
+    assert!((loss - best.held_out).abs() < 0.02 * best.held_out, "{line} {best:?}");
+    assert!(!measured(&place.checkpoint.dir).contains("choice"), "no head, no choice");
 }
 
 #[test]

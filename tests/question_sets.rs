@@ -46,6 +46,17 @@ fn question_sets_have_their_size() {
 }
 
 #[test]
+fn each_test_question_is_asked_in_other_words_too() {
+    let data = Data::read(root()).unwrap();
+    assert_eq!(sets::variants(&data.variants, &data.test), Vec::<String>::new());
+    let lacking = sets::variants(&data.variants[1..], &data.test);
+    assert!(lacking.len() == 1 && lacking[0].starts_with(&data.variants[0].1.id), "{lacking:?}");
+    let mut copied = data.variants.clone();
+    copied[2].1.question = data.test[0].question.to_uppercase();
+    assert_eq!(sets::variants(&copied, &data.test).len(), 1);
+}
+
+#[test]
 fn each_kind_of_question_has_what_it_needs() {
     let a = [entry("a", json!({}))];
     let faults = |changes: Value| sets::forms(&[question(changes)], FACTS, &a);

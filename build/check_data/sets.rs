@@ -166,6 +166,20 @@ pub fn answered(questions: &[Question], entries: &[Entry]) -> Vec<String> {
     complaints
 }
 
+/// The `variants` of the `test` questions: each that has an answer once in every way, and never in its own words.
+pub fn variants(variants: &[(&str, Question)], test: &[Question]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for question in test.iter().filter(|question| question.kind != Kind::Refuse) {
+        let own: Vec<_> = variants.iter().filter(|(_, variant)| variant.id == question.id).collect();
+        let mut seen = HashSet::from([question.question.trim().to_lowercase(), String::new()]);
+        if own.len() != 3 || !own.iter().all(|(_, variant)| seen.insert(variant.question.trim().to_lowercase())) {
+            complaints
+                .push(format!("{}: needs one of each kind of variant, none empty or twice the same", question.id));
+        }
+    }
+    complaints
+}
+
 /// Questions that stand in another category than the entry that answers them best: no fault, but worth a look.
 pub fn elsewhere(questions: &[Question], entries: &[Entry]) -> Vec<String> {
     let categories: HashMap<&str, Category> = entries.iter().map(|entry| (entry.id.as_str(), entry.category)).collect();
