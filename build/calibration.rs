@@ -3,20 +3,16 @@
 //! Turns the repository's entries and texts into windows of token ids; held-out entries are left out. Does NOT know what is
 //! measured.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use super::{
     artifact::at,
     dense::{Dense, WINDOW},
-    examples::Files,
+    examples::{self, Files},
     finetune::FinetuneError,
-    questions::{BROAD, NARROW, REFUSED},
-    sources::{CALIBRATION_ENGLISH, CALIBRATION_KOREAN, CLIMATE, ENTRIES, Sources},
+    sources::{CALIBRATION_ENGLISH, CALIBRATION_KOREAN, Sources},
     split,
 };
-
-/// The files that the windows are made from.
-pub const FILES: [&str; 7] = [ENTRIES, CLIMATE, NARROW, BROAD, REFUSED, CALIBRATION_ENGLISH, CALIBRATION_KOREAN];
 
 /// Text of everything but tomatoes, and how many windows of it are read.
 const GENERAL: [(&str, usize); 2] = [(CALIBRATION_ENGLISH, 8), (CALIBRATION_KOREAN, 3)];
@@ -26,6 +22,13 @@ const ANSWERS: usize = 8;
 const PROMPTS: usize = 16;
 /// Of the examples that are taken.
 const SEED: u64 = 1;
+
+/// What the windows are made from, as inputs of a stage.
+pub fn inputs(sources: &Sources) -> BTreeMap<String, String> {
+    let mut inputs = examples::inputs(sources);
+    inputs.extend(sources.inputs(&[CALIBRATION_ENGLISH, CALIBRATION_KOREAN]));
+    inputs
+}
 
 /// The windows, some 15,000 tokens.
 ///

@@ -25,7 +25,7 @@ use super::{
 
 mod files;
 
-pub use files::{ExamplesError, Files};
+pub use files::{ExamplesError, Files, inputs};
 
 /// What an example teaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -19,10 +19,9 @@ use super::{
     checkpoint::TENSORS,
     dense::{Dense, DenseError},
     draw::Draw,
-    examples::ExamplesError,
-    questions::{BROAD, NARROW, REFUSED},
+    examples::{self, ExamplesError},
     recipe,
-    sources::{ADAPTER, ADAPTER_CONFIG, CLIMATE, ENTRIES, Sources},
+    sources::{ADAPTER, ADAPTER_CONFIG, Sources},
 };
 
 pub mod objective;
@@ -67,7 +66,7 @@ pub enum FinetuneError {
 pub fn origin(table: &recipe::Finetune, checkpoint: &Artifact, sources: &Sources, train: bool) -> Origin {
     let mut inputs = checkpoint.inputs();
     inputs.extend(match train {
-        true => sources.inputs(&[ENTRIES, CLIMATE, NARROW, BROAD, REFUSED]),
+        true => examples::inputs(sources),
         false => sources.inputs(&[ADAPTER, ADAPTER_CONFIG]),
     });
     Origin::new(&STAGE, &(table, train), inputs)
@@ -83,6 +82,15 @@ pub fn take(checkpoint: &Artifact, sources: &Sources, out: &Path) -> Result<(), 
         fs::copy(sources.path(from), &to).map_err(at(&to))?;
     }
     Ok(Adapter::open(out)?.fits(&checkpoint.record.files[TENSORS].sha256)?)
+}
+
+/// Removes from `work` what a training that has ended left to go on from. Not before its folder is whole: a run that is killed
+/// at its very end loses nothing.
+///
+/// # Errors
+/// [`FinetuneError::Artifact`].
+pub fn forget(work: &Path) -> Result<(), FinetuneError> {
+    resume::forget(&work.join(resume::FOLDER))
 }
 
 /// One line of the training's record.
@@ -122,7 +130,7 @@ pub struct Record {
 }
 
 /// Trains on the Hugging Face folder `checkpoint` and writes the adapter with the lowest held-out loss into `out`. What is
-/// needed to go on is kept below `work`. `bar` counts tokens.
+/// needed to go on is kept below `work`, until [`forget`]. `bar` counts tokens.
 ///
 /// # Errors
 /// [`FinetuneError`].
@@ -223,7 +231,6 @@ pub fn train(
     let path = out.join(CURVE);
     let json = serde_json::to_string_pretty(&record).expect("strings and numbers always serialize");
     fs::write(&path, json + "\n").map_err(at(&path))?;
-    fs::remove_dir_all(&resume).map_err(at(&resume))?;
     Ok(record)
 }
 

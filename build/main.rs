@@ -9,7 +9,7 @@ mod stages;
 use clap::Parser;
 use stages::{
     arguments::{Arguments, Choices, Command, Name, STAGES},
-    artifact::{ArtifactError, Artifacts, at},
+    artifact::{ArtifactError, Artifacts, at, finished},
     base::{self, BaseError},
     bench::{self, BenchError},
     bundle::{self, AssembleError, Parts},
@@ -207,12 +207,19 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
 
     let checkpoint = match &tables.finetune {
         Some(table) => {
-            let origin = finetune::origin(table, &pruned, &sources, choices.train);
-            let adapter = artifacts.produce(&finetune::STAGE, origin, |out| match choices.train {
+            // What was trained here stays, for an hour of training must not be undone by asking a question.
+            let trained = finetune::origin(table, &pruned, &sources, true);
+            let here = finished(&folder, &finetune::STAGE).is_some_and(|made| made.record.origin == trained);
+            let train = choices.train || here;
+            let origin = finetune::origin(table, &pruned, &sources, train);
+            let adapter = artifacts.produce(&finetune::STAGE, origin, |out| match train {
                 true => finetune::train(table, &pruned, &sources, (&folder, out), &tokens("finetune"))
                     .map(describe_training),
                 false => finetune::take(&pruned, &sources, out),
             })?;
+            if train {
+                finetune::forget(&folder)?;
+            }
             report(&finetune::STAGE, &adapter);
             if until == Some(Name::Finetune) {
                 return Ok(None);

@@ -111,7 +111,7 @@ pub fn origin(table: &recipe::Prune, checkpoint: &Artifact, sources: &Sources) -
         inputs.extend(sources.inputs(&[VOCABULARY, ENTRIES]));
     }
     if table.narrows() {
-        inputs.extend(sources.inputs(&calibration::FILES));
+        inputs.extend(calibration::inputs(sources));
         inputs.extend(sources.inputs(&[HELD_OUT_ENGLISH]));
     }
     Origin::new(&STAGE, table, inputs)

@@ -63,7 +63,7 @@ pub enum QuantizeError {
 pub fn origin(table: &recipe::Quantize, checkpoint: &Artifact, sources: &Sources) -> Origin {
     let mut inputs = checkpoint.inputs();
     if table.compensate {
-        inputs.extend(sources.inputs(&calibration::FILES));
+        inputs.extend(calibration::inputs(sources));
     }
     Origin::new(&STAGE, table, inputs)
 }

@@ -2,6 +2,7 @@
 //!
 //! Turns them into [`Material`]. Does NOT know what is made of it.
 
+use std::collections::BTreeMap;
 use tomato_assistant::{
     climate::{Targets, TargetsError},
     knowledge::Knowledge,
@@ -10,7 +11,7 @@ use tomato_assistant::{
 use super::{
     super::{
         questions::{self, BROAD, NARROW, Narrow, QuestionsError, REFUSED, Refused},
-        sources::{CLIMATE, Sources, SourcesError},
+        sources::{CLIMATE, ENTRIES, Sources, SourcesError},
     },
     Material,
 };
@@ -40,6 +41,16 @@ pub enum ExamplesError {
         /// The id that no entry has.
         entry: String,
     },
+}
+
+/// Counts up when the same files make other examples.
+const REVISION: u32 = 2;
+
+/// What examples are made from, as inputs of a stage.
+pub fn inputs(sources: &Sources) -> BTreeMap<String, String> {
+    let mut inputs = sources.inputs(&[ENTRIES, CLIMATE, NARROW, BROAD, REFUSED]);
+    inputs.insert("build/examples.rs".into(), format!("r{REVISION}"));
+    inputs
 }
 
 /// What was read.

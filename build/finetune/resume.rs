@@ -4,10 +4,7 @@
 
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, io::ErrorKind, path::Path};
 
 use super::{
     super::{
@@ -55,15 +52,18 @@ pub fn keep(folder: &Path, progress: &Progress, adam: &Adam) -> Result<(), Finet
     fs::create_dir_all(folder).map_err(at(folder))?;
     let mut counts = vec![state(progress.steps), PROGRESS.to_string()];
     candle_core::safetensors::save(&adam.state()?, folder.join(&counts[0]))?;
+    sync(&folder.join(&counts[0]))?;
     if let Some(lowest) = lowest(&progress.curve) {
         counts.push(best(lowest));
         if lowest == progress.steps {
             candle_core::safetensors::save(&adam.values(), folder.join(best(lowest)))?;
+            sync(&folder.join(best(lowest)))?;
         }
     }
     let (fresh, path) = (folder.join(format!("{PROGRESS}.new")), folder.join(PROGRESS));
     let text = toml::to_string(progress).expect("strings and numbers always serialize");
     fs::write(&fresh, text).map_err(at(&fresh))?;
+    sync(&fresh)?;
     fs::rename(&fresh, &path).map_err(at(&path))?;
     for entry in fs::read_dir(folder).map_err(at(folder))? {
         let entry = entry.map_err(at(folder))?;
@@ -74,17 +74,47 @@ pub fn keep(folder: &Path, progress: &Progress, adam: &Adam) -> Result<(), Finet
     Ok(())
 }
 
-/// Where an earlier run of the same origin was; None when there is none.
+/// Where an earlier run of the same origin was; None when there is none that can be gone on from. Then what another one left
+/// is removed: its files have the same names.
 ///
 /// # Errors
-/// A state that is not one of this training.
+/// A state that is not one of this training; the disk refuses.
 pub fn restore(folder: &Path, origin: &Origin, adam: &mut Adam) -> Result<Option<Progress>, FinetuneError> {
-    let stored = |name: &str| -> PathBuf { folder.join(name) };
-    let Ok(text) = fs::read_to_string(stored(PROGRESS)) else { return Ok(None) };
-    let Some(progress) = toml::from_str::<Progress>(&text).ok().filter(|found| found.origin == *origin) else {
+    let found = fs::read_to_string(folder.join(PROGRESS)).ok().and_then(|text| toml::from_str::<Progress>(&text).ok());
+    let ours = found.filter(|progress| progress.origin == *origin);
+    let load = |name: String| candle_core::safetensors::load(folder.join(name), &Device::Cpu).ok();
+    let whole = ours.and_then(|progress| {
+        let state = load(state(progress.steps))?;
+        lowest(&progress.curve).is_none_or(|lowest| load(best(lowest)).is_some()).then_some((progress, state))
+    });
+    let Some((progress, state)) = whole else {
+        forget(folder)?;
         return Ok(None);
     };
-    adam.restore(&candle_core::safetensors::load(stored(&state(progress.steps)), &Device::Cpu)?, progress.steps)?;
+    adam.restore(&state, progress.steps)?;
     log::info!("going on after step {}", progress.steps);
     Ok(Some(progress))
+}
+
+/// Removes what was kept, first what says that it counts.
+///
+/// # Errors
+/// The disk refuses.
+pub fn forget(folder: &Path) -> Result<(), FinetuneError> {
+    for (path, removed) in [
+        (folder.join(PROGRESS), fs::remove_file(folder.join(PROGRESS))),
+        (folder.to_path_buf(), fs::remove_dir_all(folder)),
+    ] {
+        if let Err(error) =
+            removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
+        {
+            return Err(at(&path)(error).into());
+        }
+    }
+    Ok(())
+}
+
+/// Makes `file` survive a power cut.
+fn sync(file: &Path) -> Result<(), FinetuneError> {
+    Ok(fs::File::open(file).and_then(|file| file.sync_all()).map_err(at(file))?)
 }
