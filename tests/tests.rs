@@ -54,6 +54,7 @@ mod quantize;
 mod question_sets;
 mod retrieval;
 mod sensors;
+mod recipe;
 mod terminal;
 mod tidy;
 mod tiny;
