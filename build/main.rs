@@ -8,7 +8,7 @@ mod stages;
 
 use clap::Parser;
 use stages::{
-    arguments::{Arguments, Choices, Command, Name, STAGES},
+    arguments::{Arguments, Choices, Command, Name, between},
     artifact::{ArtifactError, Artifacts, at},
     base::{self, BaseError},
     bench::{self, BenchError},
@@ -165,14 +165,16 @@ fn ask(question: &str, choices: &Choices) -> Result<(), Failure> {
     }
 }
 
-/// Runs the stages, makes those `from` on again, stops after `until`. The installed bundle, if it got that far.
+/// Runs the stages up to `until`, makes those `from` on again. The installed bundle, if it got that far.
 fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Option<Bundle>, Failure> {
+    let again = between(from, until).map_err(Failure::Usage)?;
     let recipe = Recipe::load(choices.recipe.as_deref())?;
     let tables = &recipe.tables;
     // Before the download, not after it.
     let sources = Sources::find(Path::new("."))?;
     let folder = folder();
-    let artifacts = Artifacts::open(&folder)?;
+    let mut artifacts = Artifacts::open(&folder)?;
+    artifacts.make_again(&again);
     start_log(&folder.join("log.txt"))?;
     for (_, stage) in STAGES.iter().filter(|(name, _)| from.is_some_and(|from| *name >= from)) {
         artifacts.discard(stage)?;

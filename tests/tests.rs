@@ -9,6 +9,7 @@ mod stages;
 
 mod adam;
 mod adapter;
+mod again;
 mod answer;
 mod assistant;
 mod bench;
