@@ -50,7 +50,11 @@ pub enum Command {
         verbose: bool,
     },
     /// How often the built bundle finds the right entry, and refuses what it should
-    Retrieval,
+    Retrieval {
+        /// Recipe of the bundle; build/recipe.toml if left out
+        #[arg(long, value_name = "FILE")]
+        recipe: Option<PathBuf>,
+    },
     /// What the built bundle answers to the validation and test questions, scored: performance_report.json, report.html
     Evaluate {
         /// Which questions

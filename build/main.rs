@@ -119,7 +119,7 @@ fn main() -> ExitCode {
         Command::CheckData { verbose } => {
             check_data::run(Path::new("."), verbose, &mut io::stdout()).map_err(Failure::from)
         }
-        Command::Retrieval => measure(),
+        Command::Retrieval { recipe } => measure(recipe.as_deref()),
         Command::Evaluate { set, bundle } => score(set, bundle),
         Command::Compare => {
             let checkpoint = folder().join(prune::STAGE.folder());
@@ -176,9 +176,6 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
     let mut artifacts = Artifacts::open(&folder)?;
     artifacts.make_again(&again);
     start_log(&folder.join("log.txt"))?;
-    for (_, stage) in STAGES.iter().filter(|(name, _)| from.is_some_and(|from| *name >= from)) {
-        artifacts.discard(stage)?;
-    }
 
     let progress = bar("fetch");
     let base = base::locate(choices.base.as_deref(), &progress)?;
@@ -290,10 +287,8 @@ fn print_table(recipe: Option<&Path>) -> Result<(), Failure> {
     print(&show::table(&folder(), &Recipe::load(recipe)?, Path::new("."))?)
 }
 
-fn measure() -> Result<(), Failure> {
-    let folder = folder();
-    let (bundle, vectors) = (folder.join(bundle::STAGE.folder()), folder.join(embed::STAGE.folder()));
-    let report = retrieval::run(&bundle, &vectors, &Recipe::load(None)?.tables, Path::new("."))?;
+fn measure(recipe: Option<&Path>) -> Result<(), Failure> {
+    let report = retrieval::run(&folder(), &Recipe::load(recipe)?.tables, Path::new("."))?;
     print(&report.text)?;
     match report.below.is_empty() {
         true => Ok(()),

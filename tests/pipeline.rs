@@ -172,9 +172,14 @@ fn two_pipelines_do_not_share_a_folder() {
 }
 
 fn assemble(entries: &str) -> Result<TempDir, AssembleError> {
-    let (pipeline, repository) = (tempdir().unwrap(), repository(entries));
+    assemble_from(repository(entries).path())
+}
+
+/// The stages' folders from quantize to bundle, with the data of the repository at `root`.
+pub fn assemble_from(root: &Path) -> Result<TempDir, AssembleError> {
+    let pipeline = tempdir().unwrap();
     let artifacts = Artifacts::open(pipeline.path()).unwrap();
-    let (recipe, sources) = (recipe(GOOD).unwrap(), Sources::find(repository.path())?);
+    let (recipe, sources) = (recipe(GOOD).unwrap(), Sources::find(root)?);
     let provenance = tiny_bundle::provenance(recipe.sha256);
     let origin = Origin::new(&quantize::STAGE, &recipe.tables.quantize, BTreeMap::new());
     let model = artifacts.produce(&quantize::STAGE, origin, |out| {
