@@ -1,6 +1,6 @@
 //! The pipeline's arguments: commands, their choices, and the names of the stages.
 //!
-//! Turns a command line into types, by clap. Does NOT do anything with them.
+//! Turns a command line into types, by clap, and a range of names into stages. Does NOT do anything with them.
 
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub enum Command {
     Run {
         #[command(flatten)]
         choices: Choices,
-        /// Make this stage and all later ones again
+        /// Make this stage and those after it again, up to --until
         #[arg(long, value_name = "STAGE")]
         from: Option<Name>,
         /// Stop after this stage; nothing is installed then
@@ -50,7 +50,11 @@ pub enum Command {
         verbose: bool,
     },
     /// How often the built bundle finds the right entry, and refuses what it should
-    Retrieval,
+    Retrieval {
+        /// Recipe of the bundle; build/recipe.toml if left out
+        #[arg(long, value_name = "FILE")]
+        recipe: Option<PathBuf>,
+    },
     /// What the built bundle answers to the validation and test questions, scored: performance_report.json, report.html
     Evaluate {
         /// Which questions
@@ -130,7 +134,7 @@ pub enum Name {
 }
 
 /// Each with what it leaves.
-pub const STAGES: [(Name, Stage); 8] = [
+const STAGES: [(Name, Stage); 8] = [
     (Name::Import, import::STAGE),
     (Name::Prune, prune::STAGE),
     (Name::Finetune, finetune::STAGE),
@@ -140,3 +144,15 @@ pub const STAGES: [(Name, Stage); 8] = [
     (Name::Embed, embed::STAGE),
     (Name::Bundle, bundle::STAGE),
 ];
+
+/// The stages that are to be made again: those `from` one on, up to the one that the run stops at. None without `from`.
+///
+/// # Errors
+/// The run would stop before it came to them.
+pub fn between(from: Option<Name>, until: Option<Name>) -> Result<Vec<Stage>, String> {
+    if from.zip(until).is_some_and(|(from, until)| from > until) {
+        return Err("--until stops before the stage of --from, so nothing would be made again; name a later one".into());
+    }
+    let within = |name: Name| from.is_some_and(|from| name >= from) && until.is_none_or(|until| name <= until);
+    Ok(STAGES.into_iter().filter(|(name, _)| within(*name)).map(|(_, stage)| stage).collect())
+}

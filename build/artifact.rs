@@ -126,6 +126,8 @@ impl Artifact {
 #[derive(Debug)]
 pub struct Artifacts {
     root: PathBuf,
+    /// Numbers of the stages that are made again, whatever they left.
+    again: Vec<u8>,
     /// Held for as long as this program may write. Released by the system, however the program ends.
     _lock: File,
 }
@@ -140,10 +142,15 @@ impl Artifacts {
         let path = root.join("lock");
         let lock = File::create(&path).map_err(at(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Artifacts { root: root.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Artifacts { root: root.to_owned(), again: Vec::new(), _lock: lock }),
             Err(fs::TryLockError::WouldBlock) => Err(ArtifactError::Busy(root.to_owned())),
             Err(fs::TryLockError::Error(error)) => Err(at(&path)(error)),
         }
+    }
+
+    /// From now on `stages` are made again, even from the same things. What they left stays until that is done.
+    pub fn make_again(&mut self, stages: &[Stage]) {
+        self.again.extend(stages.iter().map(|stage| stage.number));
     }
 
     /// The finished folder of `stage` made from `origin`: found, or made by `work`, which fills the folder it is given.
@@ -156,7 +163,8 @@ impl Artifacts {
         origin: Origin,
         work: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<Artifact, E> {
-        if let Some(artifact) = finished(&self.root, stage).filter(|artifact| artifact.record.origin == origin) {
+        let usable = |artifact: &Artifact| artifact.record.origin == origin && !self.again.contains(&stage.number);
+        if let Some(artifact) = finished(&self.root, stage).filter(usable) {
             log::info!("{}: up to date", stage.folder());
             return Ok(artifact);
         }
@@ -178,14 +186,6 @@ impl Artifacts {
         fs::rename(&partial, &dir).map_err(at(&dir))?;
         log::info!("{}: made in {:.1} s", stage.folder(), record.seconds);
         Ok(Artifact { dir, record, reused: false })
-    }
-
-    /// Forgets what `stage` made, so that it is made again.
-    ///
-    /// # Errors
-    /// [`ArtifactError::Io`].
-    pub fn discard(&self, stage: &Stage) -> Result<(), ArtifactError> {
-        remove(&self.root.join(stage.folder()))
     }
 }
 

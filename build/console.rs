@@ -64,7 +64,7 @@ pub fn describe_training(record: Record) {
 pub fn describe_encoder(made: &Made) {
     let Made { pieces, of, bytes, cosines } = made;
     let kept: Vec<f32> = cosines.iter().filter(|(_, kept)| *kept).map(|(cosine, _)| *cosine).collect();
-    let compared = match kept.is_empty() {
+    let compared = match cosines.is_empty() {
         true => "not compared with recorded vectors: it is another encoder".into(),
         false => format!(
             "cosine with the original {:.4} on average and {:.4} at least, over {} of {} recorded sentences",

@@ -31,6 +31,8 @@ pub const STAGE: Stage = Stage { number: 7, name: "encoder", revision: 1 };
 const BUDGET: u64 = 15_000_000;
 /// Least cosine with the original's vector of a recorded sentence whose pieces are all kept.
 const LEAST: f32 = 0.98;
+/// Least number of such sentences: fewer would not show that the encoder is as good as it was.
+const COMPARABLE: usize = 5;
 /// Made by make.py beside it.
 const RECORDED: &str = include_str!("../tests/fixtures/minilm/golden.json");
 
@@ -70,6 +72,17 @@ pub enum EncoderError {
         text: String,
         /// In what.
         what: String,
+    },
+    /// Too little is left as it was to be held against the original.
+    #[error(
+        "of {of} recorded sentences {kept} keep all their pieces in the smaller sentence encoder, at least {COMPARABLE} must, \
+         or nobody knows whether it still works; raise the recipe's [encoder] vocabulary or positions"
+    )]
+    Incomparable {
+        /// Sentences whose pieces are all kept.
+        kept: usize,
+        /// All that are recorded.
+        of: usize,
     },
 }
 
@@ -232,5 +245,8 @@ fn compare(
         }
         cosines.push((cosine, same));
     }
-    Ok(cosines)
+    match cosines.iter().filter(|(_, same)| *same).count() {
+        kept if kept < COMPARABLE => Err(EncoderError::Incomparable { kept, of: cosines.len() }),
+        _ => Ok(cosines),
+    }
 }

@@ -134,9 +134,13 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
     let files = bundle.manifest().files.iter().map(|file| (file.name.clone(), file.bytes)).collect();
     let report = Report::new(&bundle.manifest().name, files, answers);
     let json = serde_json::to_vec_pretty(&report).expect("strings and numbers always serialize");
+    // Both are whole before either takes its place: what stands there took minutes.
+    let new = |name: &str| out.join(format!("{name}.new"));
     for (name, bytes) in [(REPORT, json), (PAGE, page::html(&report, &pictures).into_bytes())] {
-        let path = out.join(name);
-        fs::write(&path, bytes).map_err(at(&path))?;
+        fs::write(new(name), bytes).map_err(at(&new(name)))?;
+    }
+    for name in [REPORT, PAGE] {
+        fs::rename(new(name), out.join(name)).map_err(at(&out.join(name)))?;
     }
     Ok(report)
 }

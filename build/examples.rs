@@ -204,7 +204,7 @@ impl Maker<'_> {
     /// An example whose sentences are known; `right` is the place of its entry.
     fn labelled(&mut self, kind: Kind, right: usize, asked: &Narrow) -> Example {
         let readings = self.idle_readings();
-        let answer = |sentence: &str| asked.answer.iter().any(|said| said.contains(sentence));
+        let answer = |sentence: &str| asked.answer.iter().any(|said| said == sentence);
         self.example(kind, right, &asked.question, readings, &|sentence| match answer(sentence) {
             true => Wanted::Yes,
             false => Wanted::No,

@@ -8,7 +8,7 @@ mod stages;
 
 use clap::Parser;
 use stages::{
-    arguments::{Arguments, Choices, Command, Name, STAGES},
+    arguments::{Arguments, Choices, Command, Name, between},
     artifact::{ArtifactError, Artifacts, at, finished},
     base::{self, BaseError},
     bench::{self, BenchError},
@@ -119,7 +119,7 @@ fn main() -> ExitCode {
         Command::CheckData { verbose } => {
             check_data::run(Path::new("."), verbose, &mut io::stdout()).map_err(Failure::from)
         }
-        Command::Retrieval => measure(),
+        Command::Retrieval { recipe } => measure(recipe.as_deref()),
         Command::Evaluate { set, bundle } => score(set, bundle),
         Command::Compare => {
             let checkpoint = folder().join(prune::STAGE.folder());
@@ -165,18 +165,17 @@ fn ask(question: &str, choices: &Choices) -> Result<(), Failure> {
     }
 }
 
-/// Runs the stages, makes those `from` on again, stops after `until`. The installed bundle, if it got that far.
+/// Runs the stages up to `until`, makes those `from` on again. The installed bundle, if it got that far.
 fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Option<Bundle>, Failure> {
+    let again = between(from, until).map_err(Failure::Usage)?;
     let recipe = Recipe::load(choices.recipe.as_deref())?;
     let tables = &recipe.tables;
     // Before the download, not after it.
     let sources = Sources::find(Path::new("."))?;
     let folder = folder();
-    let artifacts = Artifacts::open(&folder)?;
+    let mut artifacts = Artifacts::open(&folder)?;
+    artifacts.make_again(&again);
     start_log(&folder.join("log.txt"))?;
-    for (_, stage) in STAGES.iter().filter(|(name, _)| from.is_some_and(|from| *name >= from)) {
-        artifacts.discard(stage)?;
-    }
 
     let progress = bar("fetch");
     let base = base::locate(choices.base.as_deref(), &progress)?;
@@ -209,8 +208,9 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
         Some(table) => {
             // What was trained here stays, for an hour of training must not be undone by asking a question.
             let trained = finetune::origin(table, &pruned, &sources, true);
+            let stays = !again.iter().any(|stage| stage.number == finetune::STAGE.number);
             let here = finished(&folder, &finetune::STAGE).is_some_and(|made| made.record.origin == trained);
-            let train = choices.train || here;
+            let train = choices.train || here && stays;
             let origin = finetune::origin(table, &pruned, &sources, train);
             let adapter = artifacts.produce(&finetune::STAGE, origin, |out| match train {
                 true => finetune::train(table, &pruned, &sources, (&folder, out), &tokens("finetune"))
@@ -295,10 +295,8 @@ fn print_table(recipe: Option<&Path>) -> Result<(), Failure> {
     print(&show::table(&folder(), &Recipe::load(recipe)?, Path::new("."))?)
 }
 
-fn measure() -> Result<(), Failure> {
-    let folder = folder();
-    let (bundle, vectors) = (folder.join(bundle::STAGE.folder()), folder.join(embed::STAGE.folder()));
-    let report = retrieval::run(&bundle, &vectors, &Recipe::load(None)?.tables, Path::new("."))?;
+fn measure(recipe: Option<&Path>) -> Result<(), Failure> {
+    let report = retrieval::run(&folder(), &Recipe::load(recipe)?.tables, Path::new("."))?;
     print(&report.text)?;
     match report.below.is_empty() {
         true => Ok(()),

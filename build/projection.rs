@@ -66,7 +66,7 @@ pub fn learn(table: &recipe::Embed, vectors: &[Vec<f32>], entries: &[Vec<usize>]
 fn contrast(texts: &Tensor, rows: &[(usize, usize)], matrix: &Tensor, sharpness: f64) -> Result<Tensor> {
     let moved = texts.matmul(matrix)?;
     let moved = moved.broadcast_div(&moved.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?)?;
-    // At most e^20 or so: no need to take the largest off before.
+    // At most e^80, which the recipe's check keeps to: no need to take the largest off before.
     let shares = (moved.matmul(&moved.t()?)? * sharpness)?.exp()?;
     let pairs = |own: bool| {
         let counts = |a: &(usize, usize), b: &(usize, usize)| a != b && (!own || a.0 == b.0);

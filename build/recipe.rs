@@ -9,6 +9,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    fmt::Display,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -140,10 +141,24 @@ impl Finetune {
     /// # Errors
     /// What nothing could be learnt with.
     fn check(&self) -> Result<(), String> {
-        match self.dropout {
-            dropout if (0.0..1.0).contains(&dropout) => Ok(()),
-            dropout => Err(format!("[finetune] dropout = {dropout}; it is a share, from 0 to below 1")),
-        }
+        let adapter::Shape { rank, alpha, targets } = &self.shape;
+        hold(
+            "finetune",
+            &[
+                ("shape.rank", rank, *rank > 0, COUNT),
+                ("shape.alpha", alpha, positive(*alpha), POSITIVE),
+                ("shape.targets", &"[]", !targets.is_empty(), "a list of at least one matrix, such as [\"q\", \"v\"]"),
+                ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
+                ("tokens", &self.tokens, self.tokens > 0, COUNT),
+                ("epochs", &self.epochs, self.epochs > 0, COUNT),
+                ("weight_decay", &self.weight_decay, not_negative(self.weight_decay), NOT_NEGATIVE),
+                ("clip", &self.clip, positive(self.clip), POSITIVE),
+                ("check_every", &self.check_every, self.check_every > 0, COUNT),
+                ("check_examples", &self.check_examples, self.check_examples > 0, COUNT),
+                ("patience", &self.patience, self.patience > 0, COUNT),
+                ("dropout", &self.dropout, (0.0..1.0).contains(&self.dropout), "a share, from 0 to below 1"),
+            ],
+        )
     }
 }
 
@@ -208,6 +223,29 @@ pub struct Embed {
     pub seed: u64,
 }
 
+impl Embed {
+    /// # Errors
+    /// What would spoil the vectors.
+    fn check(&self) -> Result<(), String> {
+        // e^80 for each of some thousand texts is what an f32 can still hold the sum of.
+        let sharp = positive(self.sharpness) && self.sharpness <= 80.0;
+        hold(
+            "embed",
+            &[
+                (
+                    "entries",
+                    &self.entries,
+                    self.entries > 1,
+                    "a whole number from 2: texts are told apart from others'",
+                ),
+                ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
+                ("sharpness", &self.sharpness, sharp, "a number above 0, at most 80"),
+                ("keep", &self.keep, not_negative(self.keep), NOT_NEGATIVE),
+            ],
+        )
+    }
+}
+
 /// What the bundle says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -240,18 +278,42 @@ impl Gates {
     /// # Errors
     /// What is no share in per cent.
     fn check(&self) -> Result<(), String> {
-        let Gates { found, found_by_readings, real_refused, off_topic_refused } = *self;
-        for (gate, share) in [
+        let Gates { found, found_by_readings, real_refused, off_topic_refused } = self;
+        let gates = [
             ("found", found),
             ("found_by_readings", found_by_readings),
             ("real_refused", real_refused),
             ("off_topic_refused", off_topic_refused),
-        ] {
-            if !(0.0..=100.0).contains(&share) {
-                return Err(format!("[bundle.gates] {gate} = {share}; it is a share in per cent, from 0 to 100"));
-            }
-        }
-        Ok(())
+        ];
+        hold(
+            "bundle.gates",
+            &gates.map(|(key, share)| (key, share as &dyn Display, (0.0..=100.0).contains(share), SHARE)),
+        )
+    }
+}
+
+/// What numbers must be.
+const COUNT: &str = "a whole number from 1";
+const POSITIVE: &str = "a finite number above 0";
+const NOT_NEGATIVE: &str = "a finite number from 0";
+const SHARE: &str = "a share in per cent, from 0 to 100";
+
+fn positive(value: f64) -> bool {
+    value.is_finite() && value > 0.0
+}
+
+fn not_negative(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
+/// `values` of `table`: key, value, whether that is right, and what it must be.
+///
+/// # Errors
+/// The first that is not right.
+fn hold(table: &str, values: &[(&str, &dyn Display, bool, &str)]) -> Result<(), String> {
+    match values.iter().find(|(_, _, right, _)| !right) {
+        Some((key, value, _, must)) => Err(format!("[{table}] {key} = {value}; it must be {must}")),
+        None => Ok(()),
     }
 }
 
@@ -273,6 +335,7 @@ impl Recipe {
         let tables: Tables = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
         tables.prune.check().map_err(|error| invalid(error.to_string()))?;
         tables.finetune.as_ref().map_or(Ok(()), Finetune::check).map_err(invalid)?;
+        tables.embed.check().map_err(invalid)?;
         tables.bundle.gates.as_ref().map_or(Ok(()), Gates::check).map_err(invalid)?;
         Ok(Recipe { tables, sha256: sha256(text.as_bytes()) })
     }

@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fmt::Write,
     fs,
     path::Path,
@@ -14,7 +14,7 @@ use std::{
 };
 use tomato_assistant::{
     answer::{Library, OpenError},
-    bundle::{Bundle, BundleError},
+    bundle::{Bundle, BundleError, VECTORS},
     climate::{Period, Targets, assess},
     engine::EngineError,
     knowledge::{
@@ -26,9 +26,8 @@ use tomato_assistant::{
 };
 
 use super::{
-    artifact::{ArtifactError, at},
-    embed::RAW,
-    projection,
+    artifact::{ArtifactError, Origin, at, finished},
+    bundle, embed, projection,
     questions::{self, DEVELOPMENT, Kind, Question, QuestionsError, TEST, VALIDATION, Why},
     recipe,
 };
@@ -45,9 +44,21 @@ pub enum RetrievalError {
     /// It cannot be loaded.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The vectors before the projection are not there.
-    #[error("{0}. Make it first: pipeline run --until bundle")]
+    /// The vectors before the projection cannot be read.
+    #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// What stage `embed` left is not what the bundle holds.
+    #[error(
+        "stage embed's folder does not hold the bundle's vectors: they are not there, or of another run. Run the pipeline \
+         again until the bundle: pipeline run --until bundle, with the --recipe that you measure with"
+    )]
+    OtherVectors,
+    /// Another projection would be measured than the bundle has.
+    #[error(
+        "the bundle's vectors were made by a recipe with another table [embed]; name that recipe: pipeline retrieval \
+         --recipe FILE"
+    )]
+    OtherRecipe,
     /// They are faulty.
     #[error(transparent)]
     Vectors(#[from] VectorsError),
@@ -101,18 +112,26 @@ struct Asked {
     readings: bool,
 }
 
-/// Measures the bundle in `dir` with the question sets of the repository at `root`. `embedded` is the folder of the stage
-/// `embed`, `tables` what both were made with.
+/// Measures the bundle among the stages' folders in `pipeline` with the question sets of the repository at `root`. `tables`
+/// is what it was made with, but for its gates.
 ///
 /// # Errors
 /// [`RetrievalError`].
-pub fn run(dir: &Path, embedded: &Path, tables: &recipe::Tables, root: &Path) -> Result<Report, RetrievalError> {
-    let bundle = Bundle::open(dir)?;
+pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Report, RetrievalError> {
+    let bundle = Bundle::open(&pipeline.join(bundle::STAGE.folder()))?;
+    let shipped = bundle.manifest().files.iter().find(|file| file.name == VECTORS).map(|file| &file.sha256);
+    let embedded = finished(pipeline, &embed::STAGE)
+        .filter(|made| shipped.is_some() && made.record.files.get(VECTORS).map(|file| &file.sha256) == shipped)
+        .ok_or(RetrievalError::OtherVectors)?;
+    let table = Origin::new(&embed::STAGE, &tables.embed, BTreeMap::new()).config_sha256;
+    if embedded.record.origin.config_sha256 != table {
+        return Err(RetrievalError::OtherRecipe);
+    }
     let started = Instant::now();
     let library = Library::open(&bundle)?;
     let load = started.elapsed();
     let entries = library.knowledge.entries();
-    let path = embedded.join(RAW);
+    let path = embedded.dir.join(embed::RAW);
     let raw = Vectors::parse(&fs::read(&path).map_err(at(&path))?, entries)?;
     let plain = Index::new(entries, Some(raw.clone()));
 

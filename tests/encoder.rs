@@ -181,7 +181,8 @@ fn a_result_unlike_the_original_is_refused() {
         vector: encoder.encode(text).unwrap(),
     };
     let model_sha256 = base(source.path()).inputs["model.safetensors"].clone();
-    let good = Reference { model_sha256, sentences: vec![sentence("black water"), sentence("ж")] };
+    let sentences = ["black water", "ж", "tomato", "black tomato", "the water", "wet leaf"].map(sentence).into();
+    let good = Reference { model_sha256, sentences };
     let cosines = gate(&good, &source).unwrap();
     assert!(cosines[0].1 && (cosines[0].0 - 1.0).abs() < 1e-3, "{cosines:?}");
     assert!(!cosines[1].1, "ж became [UNK]");
@@ -196,6 +197,13 @@ fn a_result_unlike_the_original_is_refused() {
     bad = good.clone();
     bad.sentences[0].ids[1] += 1;
     assert!(gate(&bad, &source).unwrap_err().contains("the tokenizer gives"));
+    // With fewer that kept their pieces nothing would be known.
+    bad = good.clone();
+    bad.sentences.pop();
+    let error = gate(&bad, &source).unwrap_err();
+    assert!(error.contains("of 5 recorded sentences 4 keep") && error.contains("[encoder] vocabulary"), "{error}");
+    bad.sentences.clear();
+    assert!(gate(&bad, &source).unwrap_err().contains("of 0 recorded sentences 0 keep"));
     // Recorded of another encoder: nothing to compare.
     bad.model_sha256 = "0".repeat(64);
     assert!(gate(&bad, &source).unwrap().is_empty());

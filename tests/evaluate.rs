@@ -154,6 +154,16 @@ fn a_bundle_is_asked_scored_and_reported() {
     let page = fs::read_to_string(out.path().join(PAGE)).unwrap();
     assert!(page.contains("<h2>How the adapter of data/model was trained</h2><svg") && !page.contains("NaN"));
 
+    // Where one of the two cannot be written, both stay as they were.
+    let both = || [REPORT, PAGE].map(|name| fs::read(out.path().join(name)).unwrap());
+    let before = both();
+    fs::create_dir(out.path().join("report.html.new")).unwrap();
+    assert!(ask(Set::Narrow).err().unwrap().to_string().contains("report.html.new"));
+    assert!(both() == before);
+    fs::remove_dir(out.path().join("report.html.new")).unwrap();
+    ask(Set::Narrow).unwrap();
+    assert!(both() != before && fs::read_dir(out.path()).unwrap().count() == 2, "nothing else stays");
+
     fs::write(root.path().join(VALIDATION), "[{]").unwrap();
     assert!(run().err().unwrap().to_string().contains(VALIDATION));
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     stages::{
-        artifact::{ArtifactError, Artifacts, Origin},
+        artifact::{Artifact, ArtifactError, Artifacts, Origin},
         evaluate::{EvaluateError, pictures},
         import,
         plot::{Axes, Bar, Curve, Dot, Picture},
@@ -13,7 +13,7 @@ use crate::{
     tiny, tiny_bundle,
 };
 use indicatif::ProgressBar;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path};
 use tempfile::tempdir;
 use tomato_assistant::bundle::Manifest;
@@ -68,11 +68,41 @@ fn drawn(root: &Path, pipeline: &Path, manifest: &Manifest) -> Vec<(&'static str
     pictures::read(root, pipeline, manifest).unwrap()
 }
 
+/// Stages import, prune (which leaves `figures`) and quantize in `pipeline`: the first, the last, and the manifest of a bundle
+/// that holds their model.
+fn made(pipeline: &Path, figures: &Value) -> (Artifact, Artifact, Manifest) {
+    let artifacts = Artifacts::open(pipeline).unwrap();
+    let (sources, tables) = (tiny_bundle::sources(), Recipe::load(None).unwrap().tables);
+    let imported = artifacts.produce(&import::STAGE, Origin::new(&import::STAGE, &(), BTreeMap::new()), |out| {
+        tiny::copy(out);
+        Ok::<(), ArtifactError>(())
+    });
+    let imported = imported.unwrap();
+    let pruned = artifacts.produce(&prune::STAGE, prune::origin(&Prune::default(), &imported, sources), |out| {
+        tiny::copy(out);
+        fs::write(out.join(prune::RECORD), figures.to_string()).unwrap();
+        Ok::<(), ArtifactError>(())
+    });
+    let (pruned, plain) = (pruned.unwrap(), Quantize { compensate: false, ..tables.quantize });
+    let model = artifacts.produce(&quantize::STAGE, quantize::origin(&plain, &pruned, sources), |out| {
+        quantize::run(&plain, &pruned.dir, sources, out, &ProgressBar::hidden())
+    });
+    let (model, mut manifest) = (model.unwrap(), tiny_bundle::bundle().manifest().clone());
+    let shipped = manifest.files.iter_mut().find(|file| file.name == "model.gguf").unwrap();
+    shipped.sha256.clone_from(&model.record.files["model.gguf"].sha256);
+    (imported, model, manifest)
+}
+
+/// What stage prune leaves where no neurons were to go.
+fn nothing_pruned() -> Value {
+    json!({"ffn_gate": null, "steps": []})
+}
+
 #[test]
 fn training_and_pruning_are_drawn_where_they_left_figures() {
     let (root, pipeline) = (tempdir().unwrap(), tempdir().unwrap());
-    let manifest = tiny_bundle::bundle().manifest();
-    assert!(drawn(root.path(), pipeline.path(), manifest).is_empty());
+    let other = tiny_bundle::bundle().manifest();
+    assert!(drawn(root.path(), pipeline.path(), other).is_empty());
     let training = root.path().join(TRAINING);
     fs::create_dir_all(training.parent().unwrap()).unwrap();
     let check = |step: usize, training: f64, held_out: f64| {
@@ -83,15 +113,12 @@ fn training_and_pruning_are_drawn_where_they_left_figures() {
     // What else the file holds does not matter.
     let curve = json!({"table": {"of": "old"}, "curve": [check(50, 2.0, 1.5), check(100, 1.0, 0.75)]});
     fs::write(&training, curve.to_string()).unwrap();
-    let folder = pipeline.path().join(prune::STAGE.folder());
-    fs::create_dir_all(&folder).unwrap();
     let step = |keep: f64, ratios: [Option<f64>; 2], faults: &[&str]| json!({"group": "ffn", "keep": keep, "ratios": ratios, "faults": faults, "more": 1});
     let steps = json!([step(0.9, [Some(1.1), Some(1.2)], &[]), step(0.8, [Some(1.5), None], &["too much"])]);
     let gate = json!({"tomato": 1.25, "general": 1.4, "texts": true});
-    let record = json!({"ffn_gate": gate, "steps": steps, "stopped": []});
-    fs::write(folder.join(prune::RECORD), record.to_string()).unwrap();
-    let pictures = drawn(root.path(), pipeline.path(), manifest);
-    let [(trained, learnt), (pruned, cost)] = &pictures[..] else { panic!("{pictures:?}") };
+    let (.., manifest) = made(pipeline.path(), &json!({"ffn_gate": gate, "steps": steps, "stopped": []}));
+    let pictures = drawn(root.path(), pipeline.path(), &manifest);
+    let [(trained, learnt), _, (pruned, cost)] = &pictures[..] else { panic!("{pictures:?}") };
     assert!(trained.contains("trained") && pruned.contains("pruning"), "{trained}, {pruned}");
     for expected in [">training 1.00<", ">held out 0.75<", ">50<", ">100<", ">Steps<"] {
         assert!(learnt.contains(expected), "{expected}: {learnt}");
@@ -103,13 +130,17 @@ fn training_and_pruning_are_drawn_where_they_left_figures() {
     // Two steps of two curves, one of them undone, and two in the legend; both limits.
     assert_eq!((cost.matches("<circle").count(), cost.matches("dasharray").count()), (6, 2));
     assert_eq!(cost.matches("fill=\"#fff\" stroke=").count(), 2);
+    // What was pruned last is not how another bundle came about.
+    let headings: Vec<_> = drawn(root.path(), pipeline.path(), other).into_iter().map(|(heading, _)| heading).collect();
+    assert_eq!(headings, [*trained]);
 
     // No neurons were to go, nothing was learnt.
-    fs::write(folder.join(prune::RECORD), json!({"ffn_gate": null, "steps": []}).to_string()).unwrap();
+    let pipeline = tempdir().unwrap();
+    let (.., manifest) = made(pipeline.path(), &nothing_pruned());
     fs::write(&training, json!({"curve": []}).to_string()).unwrap();
-    assert!(drawn(root.path(), pipeline.path(), manifest).is_empty());
+    assert_eq!(drawn(root.path(), pipeline.path(), &manifest).len(), 1, "sizes");
     fs::write(&training, "{").unwrap();
-    let error = pictures::read(root.path(), pipeline.path(), manifest).unwrap_err();
+    let error = pictures::read(root.path(), pipeline.path(), &manifest).unwrap_err();
     assert!(matches!(error, EvaluateError::Figures { .. }), "{error}");
     assert!(error.to_string().contains(TRAINING) && error.to_string().contains("take it away"), "{error}");
 }
@@ -117,26 +148,7 @@ fn training_and_pruning_are_drawn_where_they_left_figures() {
 #[test]
 fn sizes_are_drawn_for_the_bundle_that_the_stages_made() {
     let (root, pipeline) = (tempdir().unwrap(), tempdir().unwrap());
-    let artifacts = Artifacts::open(pipeline.path()).unwrap();
-    let (sources, tables) = (tiny_bundle::sources(), Recipe::load(None).unwrap().tables);
-    let table = Prune::default();
-    let imported = artifacts.produce(&import::STAGE, Origin::new(&import::STAGE, &(), BTreeMap::new()), |out| {
-        tiny::copy(out);
-        Ok::<(), ArtifactError>(())
-    });
-    let imported = imported.unwrap();
-    let pruned = artifacts.produce(&prune::STAGE, prune::origin(&table, &imported, sources), |out| {
-        tiny::copy(out);
-        Ok::<(), ArtifactError>(())
-    });
-    let (pruned, plain) = (pruned.unwrap(), Quantize { compensate: false, ..tables.quantize });
-    let model = artifacts.produce(&quantize::STAGE, quantize::origin(&plain, &pruned, sources), |out| {
-        quantize::run(&plain, &pruned.dir, sources, out, &ProgressBar::hidden())
-    });
-    let model = model.unwrap();
-    let mut manifest = tiny_bundle::bundle().manifest().clone();
-    let shipped = manifest.files.iter_mut().find(|file| file.name == "model.gguf").unwrap();
-    let other = std::mem::replace(&mut shipped.sha256, model.record.files["model.gguf"].sha256.clone());
+    let (imported, model, manifest) = made(pipeline.path(), &nothing_pruned());
     let pictures = drawn(root.path(), pipeline.path(), &manifest);
     let [(heading, svg)] = &pictures[..] else { panic!("{pictures:?}") };
     let megabytes = |bytes: u64| format!(">{:.1}<", bytes as f64 / 1e6);
@@ -151,10 +163,7 @@ fn sizes_are_drawn_for_the_bundle_that_the_stages_made() {
         assert!(svg.contains(expected), "{expected}: {svg}");
     }
     // Of another bundle, or with another base since, nothing is said.
-    let shipped = manifest.files.iter_mut().find(|file| file.name == "model.gguf").unwrap();
-    let own = std::mem::replace(&mut shipped.sha256, other);
-    assert!(drawn(root.path(), pipeline.path(), &manifest).is_empty());
-    manifest.files.iter_mut().find(|file| file.name == "model.gguf").unwrap().sha256 = own;
-    artifacts.discard(&import::STAGE).unwrap();
+    assert!(drawn(root.path(), pipeline.path(), tiny_bundle::bundle().manifest()).is_empty());
+    fs::remove_dir_all(imported.dir).unwrap();
     assert!(drawn(root.path(), pipeline.path(), &manifest).is_empty());
 }

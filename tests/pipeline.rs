@@ -22,7 +22,7 @@ use tomato_assistant::bundle::Bundle;
 
 const STAGE: Stage = Stage { number: 7, name: "test", revision: 1 };
 
-fn recipe(text: &str) -> Result<Recipe, String> {
+pub fn recipe(text: &str) -> Result<Recipe, String> {
     let dir = tempdir().unwrap();
     let path = dir.path().join("recipe.toml");
     fs::write(&path, text).unwrap();
@@ -53,7 +53,7 @@ licences = []
 "#;
 
 /// A table that may follow it.
-const FINETUNE: &str = r#"
+pub const FINETUNE: &str = r#"
 [finetune]
 shape = { rank = 2, alpha = 4.0, targets = ["q", "down"] }
 learning_rate = 0.01
@@ -82,9 +82,6 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
         ("rank = 2, ", "", "missing field `rank`"),
         ("seed = 1", "", "missing field `seed`"),
         ("epochs", "epoch", "unknown field `epoch`"),
-        ("seed = 1", "seed = 1\ndropout = 1.0", "[finetune] dropout = 1; it is a share, from 0 to below 1"),
-        ("seed = 1", "seed = 1\ndropout = -0.1", "dropout = -0.1"),
-        ("seed = 1", "seed = 1\ndropout = nan", "dropout = NaN"),
     ] {
         let message = recipe(&[GOOD, &FINETUNE.replace(from, to)].concat()).unwrap_err();
         assert!(message.contains(expected) && message.contains("recipe.toml"), "{message}");
@@ -101,7 +98,7 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
             "licences = []",
             "licences = []\ngates = { found = 101.0, found_by_readings = 0.0, real_refused = 0.0, \
           off_topic_refused = 0.0 }",
-            "[bundle.gates] found = 101; it is a share in per cent",
+            "[bundle.gates] found = 101; it must be a share in per cent",
         ),
     ] {
         let message = recipe(&GOOD.replace(from, to)).unwrap_err();
@@ -137,8 +134,6 @@ fn a_stage_runs_again_only_when_something_differs() {
     assert_eq!(produce(&Stage { revision: 2, ..STAGE }, "b", "y"), 5, "a file was cut or extended");
     fs::write(folder.join("record.json"), "{").unwrap();
     assert_eq!(produce(&Stage { revision: 2, ..STAGE }, "b", "y"), 6, "the record is damaged");
-    artifacts.discard(&STAGE).unwrap();
-    assert_eq!(produce(&Stage { revision: 2, ..STAGE }, "b", "y"), 7, "asked for");
 }
 
 #[test]
@@ -177,9 +172,14 @@ fn two_pipelines_do_not_share_a_folder() {
 }
 
 fn assemble(entries: &str) -> Result<TempDir, AssembleError> {
-    let (pipeline, repository) = (tempdir().unwrap(), repository(entries));
+    assemble_from(repository(entries).path())
+}
+
+/// The stages' folders from quantize to bundle, with the data of the repository at `root`.
+pub fn assemble_from(root: &Path) -> Result<TempDir, AssembleError> {
+    let pipeline = tempdir().unwrap();
     let artifacts = Artifacts::open(pipeline.path()).unwrap();
-    let (recipe, sources) = (recipe(GOOD).unwrap(), Sources::find(repository.path())?);
+    let (recipe, sources) = (recipe(GOOD).unwrap(), Sources::find(root)?);
     let provenance = tiny_bundle::provenance(recipe.sha256);
     let origin = Origin::new(&quantize::STAGE, &recipe.tables.quantize, BTreeMap::new());
     let model = artifacts.produce(&quantize::STAGE, origin, |out| {

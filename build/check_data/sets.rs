@@ -10,7 +10,7 @@ use std::{
     collections::{HashMap, HashSet},
     ops::RangeInclusive,
 };
-use tomato_assistant::knowledge::{Category, Entry};
+use tomato_assistant::knowledge::{Category, Entry, sentences::sentences};
 
 /// Share of all answers that a pattern may match before it proves nothing.
 const TOO_COMMON: f64 = 0.4;
@@ -111,11 +111,12 @@ pub fn facts(questions: &[Question], entries: &[Entry]) -> Vec<String> {
     complaints
 }
 
-/// Each entry has `least` of the `questions` (called `name`), each asked once and answered by `sentences` of the entry's own.
+/// Each entry has `least` of the `questions` (called `name`), each asked once and answered by `sentences` of the entry's own:
+/// whole ones, since half of one would label none when the questions are learnt from.
 pub fn labelled(
     name: &str,
     questions: &[Narrow],
-    (least, sentences): (usize, RangeInclusive<usize>),
+    (least, count): (usize, RangeInclusive<usize>),
     entries: &[Entry],
 ) -> Vec<String> {
     let mut left: HashMap<&str, (usize, &str)> =
@@ -128,18 +129,15 @@ pub fn labelled(
             continue;
         };
         *missing = missing.saturating_sub(1);
-        let foreign = answer.iter().find(|sentence| sentence.is_empty() || !output.contains(sentence.as_str()));
-        let (first, last) = (sentences.start(), sentences.end());
+        let foreign = answer.iter().find(|said| !says(output, said));
+        let (first, last) = (count.start(), count.end());
         let rules = [
             (
                 !question.trim().is_empty() && seen.insert(question.to_lowercase()),
                 "asks nothing, or is there twice".into(),
             ),
-            (
-                sentences.contains(&answer.len()),
-                format!("{} sentences answer it, must be {first} to {last}", answer.len()),
-            ),
-            (foreign.is_none(), format!("{entry} does not say {:?}", foreign.map_or("", String::as_str))),
+            (count.contains(&answer.len()), format!("{} sentences answer it, must be {first} to {last}", answer.len())),
+            (foreign.is_none(), format!("no sentence of {entry} is {:?}", foreign.map_or("", String::as_str))),
         ];
         let broken = rules.into_iter().filter(|(holds, _)| !holds);
         complaints.extend(broken.map(|(_, fault)| format!("{name} question {question:?}: {fault}")));
@@ -149,7 +147,12 @@ pub fn labelled(
     complaints
 }
 
-/// Each development question that is no refusal has its answer, and the answer stands in its entries.
+/// Whether `sentence` is a whole one of `output`, to the full stop.
+fn says(output: &str, sentence: &str) -> bool {
+    sentences(output).any(|own| own == sentence)
+}
+
+/// Each development question that is no refusal has its answer, and the answer is sentences of its entries.
 pub fn answered(questions: &[Question], entries: &[Entry]) -> Vec<String> {
     let outputs: HashMap<&str, &str> = entries.iter().map(|entry| (entry.id.as_str(), entry.output.as_str())).collect();
     let mut complaints = Vec::new();
@@ -158,10 +161,11 @@ pub fn answered(questions: &[Question], entries: &[Entry]) -> Vec<String> {
             complaints.push(format!("{}: refusals have no answer, all others have one", question.id));
         }
         let known = |sentence: &str| {
-            question.entries.iter().any(|id| outputs.get(id.as_str()).is_some_and(|output| output.contains(sentence)))
+            question.entries.iter().any(|id| outputs.get(id.as_str()).is_some_and(|output| says(output, sentence)))
         };
         let foreign = question.facts.iter().filter(|fact| !known(&fact.sentence));
-        complaints.extend(foreign.map(|fact| format!("{}: no entry of it says {:?}", question.id, fact.sentence)));
+        complaints
+            .extend(foreign.map(|fact| format!("{}: no sentence of its entries is {:?}", question.id, fact.sentence)));
     }
     complaints
 }

@@ -58,8 +58,8 @@ impl Step {
     }
 }
 
-/// Headings and pictures of what made the bundle of `manifest`: from the repository at `root` and the stages' folders in
-/// `pipeline`.
+/// Headings and pictures of what made the bundle of `manifest`: from the repository at `root` and, where these made it, from
+/// the stages' folders in `pipeline`.
 ///
 /// # Errors
 /// A file that is there, but not what it should be.
@@ -70,9 +70,9 @@ pub fn read(root: &Path, pipeline: &Path, manifest: &Manifest) -> Result<Vec<(&'
     }
     if let Some(sizes) = sizes(pipeline, manifest) {
         pictures.push(("From the base model to the bundle, MB", waterfall(sizes)));
+        let pruned = figures::<Pruned>(&pipeline.join(prune::STAGE.folder()).join(RECORD))?;
+        pictures.extend(pruned.and_then(|pruned| cost(&pruned)).map(|svg| ("What pruning cost", svg)));
     }
-    let pruned = figures::<Pruned>(&pipeline.join(prune::STAGE.folder()).join(RECORD))?;
-    pictures.extend(pruned.and_then(|pruned| cost(&pruned)).map(|svg| ("What pruning cost", svg)));
     Ok(pictures)
 }
 

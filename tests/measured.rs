@@ -1,0 +1,67 @@
+//! `pipeline retrieval` measures a bundle with the vectors and the recipe that it was made with, and refuses any others.
+
+use crate::{
+    pipeline::{GOOD, assemble_from, recipe},
+    stages::{
+        artifact::{Artifact, Artifacts, finished},
+        embed, encoder,
+        questions::{DEVELOPMENT, TEST, VALIDATION},
+        recipe::Tables,
+        retrieval::{self, RetrievalError},
+        sources::{CLIMATE, Sources},
+    },
+    tiny_bundle::{entry, repository},
+};
+use indicatif::ProgressBar;
+use serde_json::json;
+use std::{fs, path::Path};
+
+/// Makes the vectors in `pipeline` anew, by `tables`.
+fn embed_again(pipeline: &Path, tables: &Tables, sources: &Sources) -> Artifact {
+    let encoder = finished(pipeline, &encoder::STAGE).unwrap();
+    let made = Artifacts::open(pipeline).unwrap().produce(
+        &embed::STAGE,
+        embed::origin(&tables.embed, &encoder, sources),
+        |out| embed::run(&tables.embed, &encoder, sources, out, &ProgressBar::hidden()),
+    );
+    made.unwrap()
+}
+
+#[test]
+fn only_what_was_made_together_is_measured() {
+    let root = repository(&format!("[{}, {}]", entry("one", ""), entry("two", "").replace("Why", "How")));
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(CLIMATE), root.path().join(CLIMATE)).unwrap();
+    let asked = json!([{
+        "id": "q-1", "category": "disease_management", "question": "Why so?", "kind": "plain", "entries": ["one"],
+        "facts": [],
+    }]);
+    for name in [DEVELOPMENT, VALIDATION, TEST] {
+        fs::write(root.path().join(name), asked.to_string()).unwrap();
+    }
+    let pipeline = assemble_from(root.path()).unwrap();
+    let (tables, sources) = (recipe(GOOD).unwrap().tables, Sources::find(root.path()).unwrap());
+    let other = recipe(&GOOD.replace("learning_rate = 0.001", "learning_rate = 0.01")).unwrap().tables;
+    let measure = |tables: &Tables| retrieval::run(pipeline.path(), tables, root.path());
+    let refused = |tables: &Tables| measure(tables).err().unwrap();
+    let report = measure(&tables).unwrap().text;
+    assert!(report.contains("development: 1 questions") && report.contains("each left out of the index"), "{report}");
+
+    let error = refused(&other);
+    assert!(matches!(error, RetrievalError::OtherRecipe) && error.to_string().contains("--recipe FILE"), "{error}");
+    // Stage embed ran since, the bundle was not made again.
+    embed_again(pipeline.path(), &other, &sources);
+    for tables in [&tables, &other] {
+        let error = refused(tables);
+        assert!(
+            matches!(error, RetrievalError::OtherVectors) && error.to_string().contains("--until bundle"),
+            "{error}"
+        );
+    }
+    embed_again(pipeline.path(), &tables, &sources);
+    measure(&tables).unwrap();
+    fs::remove_dir_all(pipeline.path().join("8-embed")).unwrap();
+    assert!(matches!(refused(&tables), RetrievalError::OtherVectors));
+    fs::remove_dir_all(pipeline.path().join("10-bundle")).unwrap();
+    let error = refused(&tables);
+    assert!(matches!(error, RetrievalError::Bundle(_)) && error.to_string().contains("Make it first"), "{error}");
+}
