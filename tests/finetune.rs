@@ -145,7 +145,8 @@ fn the_loss_falls_and_the_best_values_are_stored() {
     let best = record.curve.iter().find(|check| check.step == record.best).unwrap();
     assert_eq!(best.held_out, lowest, "{:?}", record.curve);
     assert!(record.curve.iter().all(|check| check.step % table.check_every == 0 || check.step == last.step));
-    for kind in ["narrow", "broad", "paraphrase", "readings", "missing", "refused"] {
+    // Not readings: every entry here has every signal, which leaves nothing to choose between.
+    for kind in ["narrow", "broad", "paraphrase", "missing", "refused"] {
         assert!(record.examples.get(kind).is_some_and(|count| *count > 0), "{kind}: {:?}", record.examples);
     }
     let adapter = Adapter::open(out.path()).unwrap();
