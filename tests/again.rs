@@ -61,19 +61,6 @@ fn stages_are_made_again_from_one_to_another() {
     assert!(error.contains("--until stops before") && error.contains("name a later one"), "{error}");
 }
 
-/// Runs the program in `repository` on the tiny model with these arguments: its exit code, and what it tells.
-fn run(repository: &Path, base: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = program::command(env!("CARGO_BIN_EXE_pipeline"))
-        .args(["run", "--recipe", "recipe.toml", "--base"])
-        .arg(base)
-        .args(arguments)
-        .current_dir(repository)
-        .env("CARGO_TARGET_DIR", repository.join("target"))
-        .output()
-        .unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
-
 #[test]
 fn the_program_touches_nothing_outside_of_its_range() {
     let (repository, nowhere) = (repository(&format!("[{}]", entry("one", ""))), Path::new("nowhere"));
@@ -81,7 +68,7 @@ fn the_program_touches_nothing_outside_of_its_range() {
     let folder = repository.path().join("target/pipeline");
     let later = folder.join("6-quantize");
     fs::create_dir_all(&later).unwrap();
-    let run = |base: &Path, arguments: &[&str]| run(repository.path(), base, arguments);
+    let run = |base: &Path, arguments: &[&str]| program::run_stages(repository.path(), base, arguments);
     let (code, told) = run(&tiny::folder(), &["--until", "prune"]);
     assert_eq!(code, Some(0), "{told}");
     let records = || ["1-import", "3-prune"].map(|stage| fs::read(folder.join(stage).join("record.json")).unwrap());

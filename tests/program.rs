@@ -1,7 +1,7 @@
 //! The two programs as processes, started the way the test program itself was started: directly, or through the
 //! runner cargo was given for a foreign architecture (qemu-user), since the kernel could not start them by itself.
 
-use std::{env, process::Command};
+use std::{env, path::Path, process::Command};
 
 /// The command that starts `program`, the path in `env!("CARGO_BIN_EXE_…")`: runner words first, if there is a runner.
 pub fn command(program: &str) -> Command {
@@ -17,6 +17,19 @@ pub fn words(program: &str) -> Vec<String> {
     let name = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", env::consts::ARCH.to_uppercase());
     let runner = env::var(name).unwrap_or_default();
     runner.split_whitespace().map(str::to_owned).chain([program.to_owned()]).collect()
+}
+
+/// Runs the stages in `repository` on `base` by its recipe.toml: the exit code, and what is told.
+pub fn run_stages(repository: &Path, base: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = command(env!("CARGO_BIN_EXE_pipeline"))
+        .args(["run", "--recipe", "recipe.toml", "--base"])
+        .arg(base)
+        .args(arguments)
+        .current_dir(repository)
+        .env("CARGO_TARGET_DIR", repository.join("target"))
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
 #[test]

@@ -187,14 +187,7 @@ fn run_program(repository: &Path, prune: &str) -> (Option<i32>, String) {
     let rest = fs::read_to_string(root().join("build/recipe.toml")).unwrap();
     let recipe = format!("{prune}\n{}", &rest[rest.find("[quantize]").unwrap()..]);
     fs::write(repository.join("recipe.toml"), recipe).unwrap();
-    let output = program::command(env!("CARGO_BIN_EXE_pipeline"))
-        .args(["run", "--until", "prune", "--recipe", "recipe.toml", "--base"])
-        .arg(tiny::folder())
-        .current_dir(repository)
-        .env("CARGO_TARGET_DIR", repository.join("target"))
-        .output()
-        .unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    program::run_stages(repository, &tiny::folder(), &["--until", "prune"])
 }
 
 #[test]
