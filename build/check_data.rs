@@ -65,6 +65,8 @@ pub struct Data {
     pub variants: Vec<(&'static str, Question)>,
     /// Questions for tuning.
     pub development: Vec<Question>,
+    /// These in other words, by kind.
+    pub development_variants: Vec<(&'static str, Question)>,
     /// 60 about details.
     pub narrow_test: Vec<Question>,
     /// Questions about details of the entries, to learn from.
@@ -91,8 +93,9 @@ impl Data {
             entries: Knowledge::parse(&text(ENTRIES)?)?.entries().to_vec(),
             validation: questions::load(&root.join(questions::VALIDATION))?,
             test: questions::load(&root.join(questions::TEST))?,
-            variants: questions::variants(root)?,
+            variants: questions::variants(root, questions::TEST, questions::TEST_VARIANTS)?,
             development: questions::development(root)?,
+            development_variants: questions::variants(root, questions::DEVELOPMENT, questions::DEVELOPMENT_VARIANTS)?,
             narrow_test: questions::load(&root.join(questions::NARROW_TEST))?,
             narrow: questions::load(&root.join(questions::NARROW))?,
             broad: questions::load(&root.join(questions::BROAD))?,
@@ -143,7 +146,8 @@ pub fn run(root: &Path, verbose: bool, out: &mut dyn Write) -> Result<(), CheckE
 
 /// All checks. `verbose` makes the lists of the report longer; it changes no judgement.
 pub fn check(data: &Data, verbose: bool) -> Report {
-    let Data { entries, validation, test, variants, development, narrow_test, narrow, broad, refused, readme } = data;
+    let Data { entries, validation, test, variants, development, narrow_test, narrow, broad, refused, .. } = data;
+    let (development_variants, readme) = (&data.development_variants, &data.readme);
     let most = if verbose { 40 } else { 10 };
     let split = Split::new(&[validation, test, narrow_test], development, &[narrow, broad], refused, entries);
     let other_words: Vec<Question> = variants.iter().map(|(_, question)| question.clone()).collect();
@@ -174,7 +178,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         sets::labelled("narrow", narrow, NARROW, entries),
         sets::labelled("broad", broad, BROAD, entries),
         split.leakage(),
-        sets::variants(variants, test),
+        [sets::variants(variants, test), sets::variants(development_variants, development)].concat(),
         reworded.leakage(),
     ];
     pairs.truncate(most);

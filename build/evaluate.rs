@@ -112,7 +112,7 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
         asked.extend(questions::development(root)?.into_iter().map(|question| ("development", question)));
     }
     if set == Set::Variants {
-        asked.extend(questions::variants(root)?);
+        asked.extend(questions::variants(root, TEST, questions::TEST_VARIANTS)?);
     }
     let path = bundle.knowledge();
     let knowledge = Knowledge::parse(&fs::read_to_string(&path).map_err(at(&path))?)?;

@@ -20,11 +20,13 @@ pub const VALIDATION: &str = "data/validation_questions.json";
 /// The 120 questions that nothing is trained or tuned on.
 pub const TEST: &str = "data/test_questions.json";
 /// The test questions in other words.
-pub const VARIANTS: &str = "data/test_variants.json";
+pub const TEST_VARIANTS: &str = "data/test_variants.json";
 /// 60 questions about details, each with its one fact, that nothing is trained or tuned on.
 pub const NARROW_TEST: &str = "data/narrow_test_questions.json";
 /// Questions for tuning: entries and refusals, no facts.
 pub const DEVELOPMENT: &str = "data/development_questions.json";
+/// The development questions in other words.
+pub const DEVELOPMENT_VARIANTS: &str = "data/development_variants.json";
 /// The sentences that answer each of them.
 pub const DEVELOPMENT_ANSWERS: &str = "data/development_answers.json";
 
@@ -148,11 +150,18 @@ pub enum QuestionsError {
         source: serde_json::Error,
     },
     /// Another way of asking something that is not asked.
-    #[error("{VARIANTS}: {0} is none of {TEST} that has an answer; correct the id")]
-    NoQuestion(String),
+    #[error("{variants}: {id} is none of {set} that has an answer; correct the id")]
+    NoQuestion {
+        /// As it stands there.
+        id: String,
+        /// The file that it stands in.
+        variants: String,
+        /// The file that lacks it.
+        set: String,
+    },
 }
 
-/// Other ways of asking a test question that has an answer; the same answer is right.
+/// Other ways of asking a question that has an answer; the same answer is right.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Variant {
@@ -217,16 +226,19 @@ pub fn development(root: &Path) -> Result<Vec<Question>, QuestionsError> {
     Ok(questions)
 }
 
-/// The other ways of asking the test questions of the repository at `root`, each with its name.
+/// The other ways of asking the questions of the file `set`, which the file `variants` holds, each with its name; both of the
+/// repository at `root`.
 ///
 /// # Errors
 /// [`QuestionsError`].
-pub fn variants(root: &Path) -> Result<Vec<(&'static str, Question)>, QuestionsError> {
-    let test: Vec<Question> = load(&root.join(TEST))?;
+pub fn variants(root: &Path, set: &str, variants: &str) -> Result<Vec<(&'static str, Question)>, QuestionsError> {
+    let questions: Vec<Question> = load(&root.join(set))?;
     let mut all = Vec::new();
-    for Variant { id, typo, short, reworded } in load(&root.join(VARIANTS))? {
-        let found = test.iter().find(|question| question.id == id && question.kind != Kind::Refuse);
-        let Some(question) = found else { return Err(QuestionsError::NoQuestion(id)) };
+    for Variant { id, typo, short, reworded } in load(&root.join(variants))? {
+        let found = questions.iter().find(|question| question.id == id && question.kind != Kind::Refuse);
+        let Some(question) = found else {
+            return Err(QuestionsError::NoQuestion { id, variants: variants.into(), set: set.into() });
+        };
         let ways = [("typo", typo), ("short", short), ("reworded", reworded)];
         all.extend(ways.map(|(way, text)| (way, Question { question: text, ..question.clone() })));
     }

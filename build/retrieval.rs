@@ -28,7 +28,9 @@ use tomato_assistant::{
 use super::{
     artifact::{ArtifactError, Origin, at, finished},
     bundle, embed, projection,
-    questions::{self, DEVELOPMENT, Kind, Question, QuestionsError, TEST, VALIDATION, Why},
+    questions::{
+        self, DEVELOPMENT, DEVELOPMENT_VARIANTS, Kind, Question, QuestionsError, TEST, TEST_VARIANTS, VALIDATION, Why,
+    },
     recipe,
 };
 
@@ -142,7 +144,11 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
         Ok(asked)
     };
 
-    for (name, file) in [("development", DEVELOPMENT), ("validation", VALIDATION), ("test", TEST)] {
+    for (name, file, variants) in [
+        ("development", DEVELOPMENT, Some(DEVELOPMENT_VARIANTS)),
+        ("validation", VALIDATION, None),
+        ("test", TEST, Some(TEST_VARIANTS)),
+    ] {
         let set: Vec<Question> = questions::load(&root.join(file))?;
         let of = |kinds: &[Kind]| set.iter().filter(|q| kinds.contains(&q.kind)).collect::<Vec<_>>();
         let real: Vec<Asked> =
@@ -151,6 +157,11 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
         let off_topic = refusals(&mut report, &real, &of(&[Kind::Refuse]), &mut ask)?;
         if let (DEVELOPMENT, Some(gates)) = (file, &tables.bundle.gates) {
             below = missed(gates, &real, &off_topic);
+        }
+        if let Some(variants) = variants {
+            let variants = questions::variants(root, file, variants)?;
+            let other_words = variants.iter().map(|(way, question)| Ok((*way, ask(question)?)));
+            ways(&mut report, &other_words.collect::<Result<Vec<_>, RetrievalError>>()?);
         }
         misses(&mut report, entries, &real);
     }
@@ -191,8 +202,8 @@ pub fn below(gates: &recipe::Gates, bundle: &Bundle, path: &Path) -> Result<Vec<
 fn ask(library: &Library, plain: Option<&Index>, question: &Question) -> Result<(Asked, Duration), RetrievalError> {
     let (entries, signals) = (library.knowledge.entries(), signals(question, &library.targets));
     let started = Instant::now();
-    let vector = library.encoder.encode(&question.question)?;
-    let query = Query { text: &question.question, vector: Some(&vector), category: None, signals: &signals };
+    let understood = library.understand(&question.question)?;
+    let query = understood.query(None, &signals);
     let found = library.index.search(&query);
     let time = started.elapsed();
     let place = |id: &String| entries.iter().position(|entry| entry.id == *id);
@@ -258,6 +269,16 @@ fn table_of(report: &mut String, name: &str, asked: &[Asked]) {
     let by_readings: Vec<&Asked> = asked.iter().filter(|one| one.readings).collect();
     if !by_readings.is_empty() {
         line(&format!("… {} decided by readings", by_readings.len()), &by_readings, true, SHIPPED);
+    }
+}
+
+/// The same, as shipped, for each other way of asking, and how many are refused.
+fn ways(report: &mut String, asked: &[(&str, Asked)]) {
+    for (way, name) in [("typo", "with typing errors"), ("short", "in a few words"), ("reworded", "in other words")] {
+        let of: Vec<&Asked> = asked.iter().filter(|(own, _)| *own == way).map(|(_, asked)| asked).collect();
+        let share = |count: usize| found(&of, true, SHIPPED, count);
+        let refused = of.iter().filter(|one| !one.on_topic).count();
+        let _ = writeln!(report, "  {name:<24} {:>26.1} % {:>7.1} %  refused: {refused}", share(1), share(2));
     }
 }
 

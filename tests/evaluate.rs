@@ -7,7 +7,7 @@ use crate::{
             report::Summary,
             score::{SHORT, Scorer},
         },
-        questions::{DEVELOPMENT, DEVELOPMENT_ANSWERS, NARROW_TEST, Question, TEST, VALIDATION, VARIANTS},
+        questions::{DEVELOPMENT, DEVELOPMENT_ANSWERS, NARROW_TEST, Question, TEST, TEST_VARIANTS, VALIDATION},
         sources::TRAINING,
     },
     tiny_bundle,
@@ -125,7 +125,7 @@ fn a_bundle_is_asked_scored_and_reported() {
     let variants = |id: &str| {
         let other =
             json!([{"id": id, "typo": "blak bottoms", "short": "black?", "reworded": "What blackens my fruit?"}]);
-        fs::write(root.path().join(VARIANTS), other.to_string()).unwrap();
+        fs::write(root.path().join(TEST_VARIANTS), other.to_string()).unwrap();
         ask(Set::Variants)
     };
     let report = variants("v-1").unwrap();

@@ -170,10 +170,10 @@ pub fn answered(questions: &[Question], entries: &[Entry]) -> Vec<String> {
     complaints
 }
 
-/// The `variants` of the `test` questions: each that has an answer once in every way, and never in its own words.
-pub fn variants(variants: &[(&str, Question)], test: &[Question]) -> Vec<String> {
+/// The `variants` of the `asked` questions: each that has an answer once in every way, and never in its own words.
+pub fn variants(variants: &[(&str, Question)], asked: &[Question]) -> Vec<String> {
     let mut complaints = Vec::new();
-    for question in test.iter().filter(|question| question.kind != Kind::Refuse) {
+    for question in asked.iter().filter(|question| question.kind != Kind::Refuse) {
         let own: Vec<_> = variants.iter().filter(|(_, variant)| variant.id == question.id).collect();
         let mut seen = HashSet::from([question.question.trim().to_lowercase(), String::new()]);
         if own.len() != 3 || !own.iter().all(|(_, variant)| seen.insert(variant.question.trim().to_lowercase())) {

@@ -13,11 +13,7 @@ use crate::{
     bundle::Bundle,
     climate::{Period, Stage, assess},
     engine::{CONTEXT, Engine, EngineError},
-    knowledge::{
-        Entry,
-        retrieval::{Hit, Query},
-        sentences::sentences,
-    },
+    knowledge::{Entry, retrieval::Hit, sentences::sentences},
     prompt::{self, Passage},
     stats::{Memory, Stats},
     text::Msg,
@@ -88,10 +84,9 @@ impl Answerer {
         let assessment = assess(&question.snapshot, &self.library.targets, self.stage, Period::of(&question.snapshot));
         let asked = question.lang.measures_named(&text);
         let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
-        let vector = self.library.encoder.encode(&text)?;
         let signals = assessment.signals();
-        let query = Query { text: &text, vector: Some(&vector), category: question.category, signals: &signals };
-        let found = self.library.index.search(&query);
+        let understood = self.library.understand(&text)?;
+        let found = self.library.index.search(&understood.query(question.category, &signals));
         let readings_note = readings::explained(&note, &assessment, question.lang);
         if !found.on_topic || found.hits.is_empty() {
             return Ok(decline(readings_note, question, start, on_text));
@@ -99,7 +94,7 @@ impl Answerer {
         let mut answer = Answer { readings_note, ..Answer::default() };
 
         let hits = &found.hits[..REFERENCES.min(found.hits.len())];
-        let (ids, ends, hits) = self.prompt(hits, &note, &text)?;
+        let (ids, ends, hits) = self.prompt(hits, &note, &understood.text)?;
         answer.dropped_references = REFERENCES.min(found.hits.len()) - hits.len();
         let before = start.elapsed();
         let judgement = self.engine.judge(&ids, &ends, &mut || {

@@ -7,12 +7,13 @@ use crate::{
     climate::{Targets, TargetsError},
     engine::{EngineError, sentence::SentenceEncoder},
     knowledge::{
-        Knowledge, KnowledgeError,
-        retrieval::Index,
+        Category, Knowledge, KnowledgeError,
+        retrieval::{Index, Query},
+        spelling::Spelling,
         vectors::{Vectors, VectorsError},
     },
 };
-use std::{fs, path::Path, path::PathBuf};
+use std::{borrow::Cow, fs, path::Path, path::PathBuf};
 
 /// Why no bundle can be answered from.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +48,18 @@ pub struct Library {
     pub index: Index,
     /// What gives a question its vector.
     pub encoder: SentenceEncoder,
+    /// What mends a question's words.
+    pub spelling: Spelling,
     /// What readings are judged by.
     pub targets: Targets,
+}
+
+/// A question as search and model read it.
+pub struct Understood<'a> {
+    /// With its misspelt words mended.
+    pub text: Cow<'a, str>,
+    /// Its vector.
+    pub vector: Vec<f32>,
 }
 
 impl Library {
@@ -61,7 +72,29 @@ impl Library {
             rayon::join(|| index(bundle), || SentenceEncoder::open(&bundle.encoder(), &bundle.encoder_tokenizer()));
         let (knowledge, index) = indexed?;
         let targets = Targets::parse(&text(&bundle.targets())?)?;
-        Ok(Self { knowledge, index, encoder: encoder?, targets })
+        let encoder = encoder?;
+        let spelling = Spelling::new(knowledge.entries(), encoder.words().iter().map(String::as_str));
+        Ok(Self { knowledge, index, encoder, spelling, targets })
+    }
+
+    /// Mends the words of `question` and gives it its vector.
+    ///
+    /// # Errors
+    /// [`EngineError::Compute`].
+    pub fn understand<'a>(&self, question: &'a str) -> Result<Understood<'a>, EngineError> {
+        let text = self.spelling.mend(question);
+        if std::env::var("DUMPM").is_ok() {
+            eprintln!("M\t{question}\t{text}");
+        }
+        let vector = self.encoder.encode(&text)?;
+        Ok(Understood { text, vector })
+    }
+}
+
+impl Understood<'_> {
+    /// To be held against the entries, asked from the list of `category` while the readings show `signals`.
+    pub fn query<'a>(&'a self, category: Option<Category>, signals: &'a [String]) -> Query<'a> {
+        Query { text: &self.text, vector: Some(&self.vector), category, signals }
     }
 }
 

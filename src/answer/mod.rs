@@ -8,7 +8,7 @@ mod library;
 pub mod readings;
 
 pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION};
-pub use library::{Library, OpenError};
+pub use library::{Library, OpenError, Understood};
 
 use crate::{climate::Snapshot, knowledge::Category, stats::Stats, text::Lang};
 

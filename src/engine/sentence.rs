@@ -38,6 +38,14 @@ impl SentenceEncoder {
         Ok(Self { tokenizer: pieces, encoder })
     }
 
+    /// The whole words among its pieces, in the order of its vocabulary: BERT's is sorted by how common they are.
+    pub fn words(&self) -> Vec<String> {
+        let mut pieces: Vec<(String, u32)> = self.tokenizer.get_vocab(false).into_iter().collect();
+        pieces.retain(|(piece, _)| piece.chars().all(char::is_alphabetic));
+        pieces.sort_by_key(|(_, id)| *id);
+        pieces.into_iter().map(|(piece, _)| piece).collect()
+    }
+
     /// The vector of `text`; of an empty text too.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ pub mod bm25;
 pub mod projection;
 pub mod retrieval;
 pub mod sentences;
+pub mod spelling;
 pub mod terms;
 pub mod vectors;
 

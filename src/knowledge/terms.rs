@@ -17,10 +17,15 @@ const STOP_WORDS: &[&str] = &[
     "where", "which", "who", "why", "will", "with", "would", "you", "your",
 ];
 
+/// Whether `word`, in lower case, says nothing about the subject.
+pub fn says_nothing(word: &str) -> bool {
+    STOP_WORDS.contains(&word)
+}
+
 /// The words of `text` that say something, lower case.
 fn content_words(text: &str) -> Vec<String> {
     let text: String = text.nfkc().flat_map(char::to_lowercase).collect();
-    text.unicode_words().filter(|word| !STOP_WORDS.contains(word)).map(str::to_owned).collect()
+    text.unicode_words().filter(|word| !says_nothing(word)).map(str::to_owned).collect()
 }
 
 /// Words without their endings.
@@ -117,7 +122,7 @@ fn pieces(word: &str, length: usize) -> Vec<String> {
 
 /// Takes the commonest English endings off, so that "leaves" finds "leaf" and "pruning" finds "prune". Deliberately
 /// small: a wrong merge costs more than a missed one.
-fn stem(word: &str) -> &str {
+pub fn stem(word: &str) -> &str {
     const ENDINGS: &[(&str, usize)] = &[
         ("ings", 3),
         ("ing", 3),
