@@ -19,7 +19,7 @@ pub fn factor(matrix: &mut [f64], n: usize) -> Result<()> {
         }
         let square = own[row] - dot(&own[..row], &own[..row]);
         if square.is_nan() || square <= 0.0 {
-            candle_core::bail!("the calibration text is too short for {n} neurons, or a weight is not a number");
+            candle_core::bail!("too little was measured for {n} columns, or a number is none");
         }
         own[row] = square.sqrt();
     }

@@ -16,12 +16,15 @@ use tomato_assistant::{
 
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
-    projection, recipe,
-    sources::{KNOWLEDGE, Sources, SourcesError},
+    projection,
+    questions::REFUSED,
+    recipe,
+    sources::{KNOWLEDGE, OFF_TOPIC, Sources, SourcesError},
+    subject,
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 3 };
+pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 4 };
 
 /// The vectors as the encoder gives them, for measuring what the projection is worth.
 pub const RAW: &str = "raw.safetensors";
@@ -38,9 +41,9 @@ pub enum EmbedError {
     /// The disk refuses, or is full.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// The projection cannot be learnt.
-    #[error("the vectors' projection: {0}")]
-    Projection(#[from] candle_core::Error),
+    /// Projection or subject cannot be learnt.
+    #[error("what is learnt of the vectors: {0}")]
+    Learn(#[from] candle_core::Error),
     /// What was written cannot be read.
     #[error(transparent)]
     Unusable(#[from] VectorsError),
@@ -50,6 +53,7 @@ pub enum EmbedError {
 pub fn origin(table: &recipe::Embed, encoder: &Artifact, sources: &Sources) -> Origin {
     let mut inputs = encoder.inputs();
     inputs.extend(sources.inputs(&KNOWLEDGE));
+    inputs.extend(sources.inputs(&[OFF_TOPIC, REFUSED]));
     Origin::new(&STAGE, table, inputs)
 }
 
@@ -67,12 +71,17 @@ pub fn run(
     let knowledge = sources.knowledge()?;
     let encoder = SentenceEncoder::open(&encoder.dir.join(ENCODER), &encoder.dir.join(ENCODER_TOKENIZER))?;
     let texts: Vec<String> = knowledge.entries().iter().flat_map(texts).collect();
-    bar.set_length(texts.len() as u64);
+    let off_topic = sources.off_topic()?;
+    bar.set_length((texts.len() + off_topic.len()) as u64);
     let vectors = encoder.encode_all(&texts, &|made| bar.inc(made as u64))?;
+    let others = encoder.encode_all(&off_topic, &|made| bar.inc(made as u64))?;
     bar.finish();
+    let questions = projection::questions_of(knowledge.entries());
+    let about: Vec<Vec<f32>> = questions.into_iter().flatten().map(|row| vectors[row].clone()).collect();
+    let subject = subject::learn(table.ridge, &about, &others)?;
     let learnt = projection::learn(table, &vectors, &projection::texts_of(knowledge.entries()))?;
     for (name, projection) in [(RAW, Projection::identity(learnt.width())), (VECTORS, learnt)] {
-        let bytes = Vectors::quantize(&vectors, projection).to_bytes()?;
+        let bytes = Vectors::quantize(&vectors, projection, subject.clone()).to_bytes()?;
         Vectors::parse(&bytes, knowledge.entries())?;
         let path = out.join(name);
         fs::write(&path, bytes).map_err(at(&path))?;

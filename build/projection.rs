@@ -5,7 +5,11 @@
 
 use candle_core::{D, Device, Result, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
-use tomato_assistant::knowledge::{Entry, projection::Projection, vectors::texts};
+use tomato_assistant::knowledge::{
+    Entry,
+    projection::Projection,
+    vectors::{asked, texts},
+};
 
 use super::{draw::Draw, recipe};
 
@@ -18,6 +22,13 @@ pub fn texts_of(entries: &[Entry]) -> Vec<Vec<usize>> {
         places
     };
     entries.iter().map(places).collect()
+}
+
+/// The same for its questions alone: its own, the paraphrases, those about its details.
+pub fn questions_of(entries: &[Entry]) -> Vec<Vec<usize>> {
+    let mut all = texts_of(entries);
+    entries.iter().zip(&mut all).for_each(|(entry, places)| places.truncate(asked(entry)));
+    all
 }
 
 /// [`texts_of`] without the paraphrases whose number is `fold` modulo `folds`: what a projection may be learnt from that

@@ -221,6 +221,8 @@ pub struct Embed {
     pub keep: f64,
     /// Seed of the order of the entries.
     pub seed: u64,
+    /// Cost of a weight's square in what tells the subject.
+    pub ridge: f64,
 }
 
 impl Embed {
@@ -241,6 +243,7 @@ impl Embed {
                 ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
                 ("sharpness", &self.sharpness, sharp, "a number above 0, at most 80"),
                 ("keep", &self.keep, not_negative(self.keep), NOT_NEGATIVE),
+                ("ridge", &self.ridge, positive(self.ridge), POSITIVE),
             ],
         )
     }

@@ -32,6 +32,8 @@ use super::{
         self, DEVELOPMENT, DEVELOPMENT_VARIANTS, Kind, Question, QuestionsError, TEST, TEST_VARIANTS, VALIDATION, Why,
     },
     recipe,
+    sources::{Sources, SourcesError},
+    subject,
 };
 
 /// Worst misses shown for each set.
@@ -64,9 +66,12 @@ pub enum RetrievalError {
     /// They are faulty.
     #[error(transparent)]
     Vectors(#[from] VectorsError),
-    /// A projection cannot be learnt.
-    #[error("the vectors' projection: {0}")]
-    Projection(#[from] candle_core::Error),
+    /// A projection or a subject cannot be learnt.
+    #[error("what is learnt of the vectors: {0}")]
+    Learn(#[from] candle_core::Error),
+    /// The texts off topic cannot be read.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
     /// The encoder fails.
     #[error(transparent)]
     Encoder(#[from] EngineError),
@@ -165,7 +170,8 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
         }
         misses(&mut report, entries, &real);
     }
-    let left_out = paraphrases(entries, &raw, &tables.embed)?;
+    let others = library.encoder.encode_all(&Sources::find(root)?.off_topic()?, &|_| ())?;
+    let left_out = paraphrases(entries, &raw, &others, &tables.embed)?;
     table_of(&mut report, "paraphrases, each left out of the index in turn", &left_out);
     let refused = left_out.iter().filter(|one| !one.on_topic).count();
     let _ = writeln!(report, "  refused: {refused} of {} real questions", left_out.len());
@@ -225,13 +231,24 @@ fn signals(question: &Question, targets: &Targets) -> Vec<String> {
 }
 
 /// Asks every paraphrase of an index that lacks it: the first of all entries, then the second, and so on; with a
-/// projection that was learnt without it and some others. Its own vector, `raw`, is its question's vector.
-fn paraphrases(entries: &[Entry], raw: &Vectors, table: &recipe::Embed) -> Result<Vec<Asked>, RetrievalError> {
+/// projection and a subject that were learnt without it and some others. Its own vector, `raw`, is its question's vector;
+/// `others` are those of texts off topic.
+fn paraphrases(
+    entries: &[Entry],
+    raw: &Vectors,
+    others: &[Vec<f32>],
+    table: &recipe::Embed,
+) -> Result<Vec<Asked>, RetrievalError> {
     let rows: Vec<Vec<f32>> = (0..raw.len()).map(|row| raw.row(row)).collect();
     let most = entries.iter().map(|entry| entry.paraphrases.len()).max().unwrap_or(0);
     let mut asked = Vec::new();
     for fold in 0..FOLDS.min(most) {
-        let learnt = projection::learn(table, &rows, &projection::texts_without(entries, fold, FOLDS))?;
+        let without = projection::texts_without(entries, fold, FOLDS);
+        let learnt = projection::learn(table, &rows, &without)?;
+        let questions = projection::questions_of(entries).concat();
+        let kept = without.iter().flatten().filter(|row| questions.binary_search(row).is_ok());
+        let about: Vec<Vec<f32>> = kept.map(|&row| rows[row].clone()).collect();
+        let subject = subject::learn(table.ridge, &about, others)?;
         for turn in (fold..most).step_by(FOLDS) {
             let (mut without, mut left_out, mut places) = (entries.to_vec(), Vec::new(), HashSet::new());
             for (index, (entry, texts)) in without.iter_mut().zip(projection::texts_of(entries)).enumerate() {
@@ -243,7 +260,8 @@ fn paraphrases(entries: &[Entry], raw: &Vectors, table: &recipe::Embed) -> Resul
             }
             let kept: Vec<Vec<f32>> =
                 rows.iter().enumerate().filter(|(row, _)| !places.contains(row)).map(|(_, row)| row.clone()).collect();
-            let index_of = |projection| Index::new(&without, Some(Vectors::quantize(&kept, projection)));
+            let index_of =
+                |projection| Index::new(&without, Some(Vectors::quantize(&kept, projection, subject.clone())));
             let (index, plain) = (index_of(learnt.clone()), index_of(Projection::identity(raw.width())));
             asked.par_extend(left_out.into_par_iter().map(|(entry, question, place)| {
                 let query = Query { text: &question, vector: Some(&rows[place]), ..Query::default() };

@@ -16,7 +16,7 @@ use tomato_assistant::{
 
 use super::{
     artifact::{ArtifactError, at},
-    questions::{self, Narrow, QuestionsError},
+    questions::{self, Narrow, QuestionsError, Refused, Why},
 };
 
 /// The curated entries.
@@ -33,6 +33,9 @@ pub const CALIBRATION_KOREAN: &str = "data/text/calibration-korean.txt";
 /// General English that nothing is made with: to measure on.
 pub const HELD_OUT_ENGLISH: &str = "data/text/held-out-english.txt";
 
+/// What people ask that has nothing to do with growing tomatoes, a line each.
+pub const OFF_TOPIC: &str = "data/text/off-topic.txt";
+
 /// The adapter that is shipped, and what it is.
 pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
 /// Its description.
@@ -43,7 +46,7 @@ pub const TRAINING: &str = "data/model/training.json";
 /// What [`Sources::knowledge`] is made from.
 pub const KNOWLEDGE: [&str; 3] = [ENTRIES, questions::NARROW, questions::BROAD];
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     ENTRIES,
     CLIMATE,
     VOCABULARY,
@@ -53,6 +56,7 @@ const FILES: [&str; 9] = [
     questions::NARROW,
     questions::BROAD,
     questions::REFUSED,
+    OFF_TOPIC,
 ];
 
 /// Needed by some recipes only: where they are missing, what reads them says so.
@@ -137,6 +141,17 @@ impl Sources {
     pub fn read(&self, name: &str) -> Result<String, SourcesError> {
         let path = self.root.join(name);
         Ok(fs::read_to_string(&path).map_err(at(&path))?)
+    }
+
+    /// What is not about growing tomatoes: the file's own lines, and those of the questions to learn refusing from.
+    ///
+    /// # Errors
+    /// [`SourcesError`].
+    pub fn off_topic(&self) -> Result<Vec<String>, SourcesError> {
+        let mut texts: Vec<String> = self.read(OFF_TOPIC)?.lines().map(String::from).collect();
+        let refused: Vec<Refused> = questions::load(&self.root.join(questions::REFUSED))?;
+        texts.extend(refused.into_iter().filter(|one| one.why == Why::OffTopic).map(|one| one.question));
+        Ok(texts)
     }
 
     /// The entries, checked by the appliance's own rules and in its order, with the questions that were written about them.

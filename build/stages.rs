@@ -46,6 +46,7 @@ pub mod embed;
 pub mod encoder;
 pub mod encoder_base;
 pub mod projection;
+pub mod subject;
 pub mod wordpiece;
 
 pub mod bundle;

@@ -24,6 +24,8 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a Value>,
     answer: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    read_as: &'a str,
     further: &'a [Further],
     more: &'a str,
     readings_note: &'a str,
@@ -47,6 +49,7 @@ impl<'a> Record<'a> {
         Self {
             id,
             answer: &answer.text,
+            read_as: &answer.read_as,
             further: &answer.further,
             more: &answer.more,
             readings_note: &answer.readings_note,
@@ -110,6 +113,9 @@ pub fn ask(
         Ok(answer) => answer,
         Err(error) => return unanswered(&error, question.lang, about),
     };
+    if !answer.read_as.is_empty() {
+        writeln!(about, "{}", say(Msg::ReadAs(&answer.read_as)))?;
+    }
     if answer.nearest_only {
         writeln!(out, "{}", say(Msg::NearestOnly))?;
     }

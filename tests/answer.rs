@@ -189,12 +189,12 @@ fn a_long_question_takes_the_place_of_the_last_references() {
     let mut answerer = answerer();
     // The tiny tokenizer has hardly more than letters. What is said beyond the encoder's last position finds nothing more.
     let mut left = |signs: usize| {
-        let (answer, _) = answer(&mut answerer, &format!("{QUESTION} {}", "?".repeat(signs)));
+        let (answer, _) = answer(&mut answerer, &QUESTION.repeat(signs / QUESTION.len()));
         assert!(answer.stats.prompt_tokens <= CONTEXT && !answer.declined);
         assert_eq!(answer.dropped_references, 3 - answer.considered.len());
         answer.considered.into_iter().map(|considered| considered.id).collect::<Vec<_>>()
     };
-    let (two, one) = (left(400), left(1000));
+    let (two, one) = (left(1000), left(1950));
     assert_eq!((two.len(), one.len()), (2, 1));
     assert_eq!(one, two[..1], "the lowest ranked goes first");
     let too_long = answerer.answer(&ask(&"?".repeat(LONGEST_QUESTION)), &mut |_| ControlFlow::Continue(()));

@@ -85,6 +85,6 @@ fn the_inverse_of_the_factor_is_one() {
 fn a_matrix_that_is_not_positive_is_an_error() {
     for broken in [[0.0, 0.0, 0.0, 1.0], [1.0, 2.0, 2.0, 1.0], [1.0, 1.0, 1.0, 1.0], [1.0, f64::NAN, f64::NAN, 1.0]] {
         let words = factor(&mut broken.to_vec(), 2).unwrap_err().to_string();
-        assert!(words.contains("too short for 2 neurons"), "{words}");
+        assert!(words.contains("too little was measured for 2 columns"), "{words}");
     }
 }

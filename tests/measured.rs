@@ -5,7 +5,7 @@ use crate::{
     stages::{
         artifact::{Artifact, Artifacts, finished},
         embed, encoder,
-        questions::{DEVELOPMENT, TEST, VALIDATION},
+        questions::{DEVELOPMENT, DEVELOPMENT_VARIANTS, TEST, TEST_VARIANTS, VALIDATION},
         recipe::Tables,
         retrieval::{self, RetrievalError},
         sources::{CLIMATE, Sources},
@@ -35,8 +35,14 @@ fn only_what_was_made_together_is_measured() {
         "id": "q-1", "category": "disease_management", "question": "Why so?", "kind": "plain", "entries": ["one"],
         "facts": [],
     }]);
-    for name in [DEVELOPMENT, VALIDATION, TEST] {
-        fs::write(root.path().join(name), asked.to_string()).unwrap();
+    for (name, asked) in [
+        (DEVELOPMENT, asked.to_string()),
+        (VALIDATION, asked.to_string()),
+        (TEST, asked.to_string()),
+        (DEVELOPMENT_VARIANTS, "[]".into()),
+        (TEST_VARIANTS, "[]".into()),
+    ] {
+        fs::write(root.path().join(name), asked).unwrap();
     }
     let pipeline = assemble_from(root.path()).unwrap();
     let (tables, sources) = (recipe(GOOD).unwrap().tables, Sources::find(root.path()).unwrap());

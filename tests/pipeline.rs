@@ -47,6 +47,7 @@ learning_rate = 0.001
 sharpness = 20.0
 keep = 1.0
 seed = 1
+ridge = 0.001
 [bundle]
 name = "test"
 licences = []
@@ -92,7 +93,7 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
         ("[bundle]", "[bundel]", "unknown field `bundel`"),
         ("attention = \"q4_0\"", "", "missing field `attention`"),
         ("name = \"test\"", "name = 3", "invalid type: integer `3`"),
-        ("licences = []", "licences = [", "line 21"),
+        ("licences = []", "licences = [", "line 22"),
         ("licences = []", "licences = []\n[bundle.gates]\nfound = 95.0", "missing field `found_by_readings`"),
         (
             "licences = []",

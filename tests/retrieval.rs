@@ -9,6 +9,7 @@ use tomato_assistant::knowledge::{
     Category, Entry, Knowledge,
     projection::Projection,
     retrieval::{Found, Hit, Index, Query},
+    subject::Subject,
     vectors::{Vectors, VectorsError, asked, texts},
 };
 
@@ -246,7 +247,8 @@ fn by_meaning(question: &str, vector: [f32; 3], signals: &[&str]) -> Found {
     let vectors: Vec<Vec<f32>> = (0..first + second).map(|row| axis(usize::from(row >= first))).collect();
     let signals: Vec<String> = signals.iter().map(|signal| signal.to_string()).collect();
     let query = Query { text: question, vector: Some(&vector), category: None, signals: &signals };
-    Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors, Projection::identity(3)))).search(&query)
+    Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors, Projection::identity(3), Subject::even(3))))
+        .search(&query)
 }
 
 #[test]
@@ -271,7 +273,7 @@ fn readings_out_of_range_let_a_vague_question_pass() {
     let found = by_meaning("what should I do now?", [0.0, 0.0, 1.0], &["ec_high"]);
     assert!(found.on_topic && found.hits[0].index == 1, "{found:?}");
     assert!(!by_meaning("what should I do now?", [0.0, 0.0, 1.0], &[]).on_topic);
-    let vague = ("wilt young crop", [0.2, 0.5, 0.8]);
+    let vague = ("wilt young crop", [0.0, 0.6, 0.8]);
     let found = by_meaning(vague.0, vague.1, &["ec_high"]);
     assert!(found.on_topic && found.hits[0].index == 1, "{found:?}");
     assert!(!by_meaning(vague.0, vague.1, &[]).on_topic);
@@ -289,7 +291,7 @@ fn vectors_come_back_as_they_were_stored_and_foreign_ones_are_refused() {
     let knowledge = parse(&[entry("one", Category::Troubleshooting, "Why?")]).unwrap();
     let count = texts(&knowledge.entries()[0]).len();
     let rows: Vec<Vec<f32>> = (0..count).map(|row| unit(&[0.6, -0.8, row as f32 / 10.0])).collect();
-    let vectors = Vectors::quantize(&rows, Projection::identity(3));
+    let vectors = Vectors::quantize(&rows, Projection::identity(3), Subject::even(3));
     let bytes = vectors.to_bytes().unwrap();
     let back = Vectors::parse(&bytes, knowledge.entries()).unwrap();
     assert_eq!(back, vectors);
@@ -319,23 +321,26 @@ fn the_identity_changes_no_vector_and_a_projection_moves_both_sides() {
     let turned = Projection::new(3, vec![0.0, 0.01, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]).unwrap();
     let moved = turned.apply(&rows[0]);
     assert!(moved[0] < 0.0 && moved[1].abs() < 0.01 && moved[2] > 0.9, "{moved:?}");
-    let cosines = Vectors::quantize(&rows, turned.clone()).cosines(&rows[1]);
+    let cosines = Vectors::quantize(&rows, turned.clone(), Subject::even(3)).cosines(&rows[1]);
     let expected: f32 = moved.iter().zip(turned.apply(&rows[1])).map(|(a, b)| a * b).sum();
     assert!((cosines[0] - expected).abs() < 0.01 && (cosines[1] - 1.0).abs() < 0.01, "{cosines:?}, {expected}");
 }
 
 #[test]
-fn vectors_with_a_faulty_projection_are_refused_with_their_reason() {
+fn vectors_with_a_faulty_part_are_refused_with_their_reason() {
     let knowledge = parse(&[entry("one", Category::Troubleshooting, "Why?")]).unwrap();
     let count = texts(&knowledge.entries()[0]).len();
     let good: Vec<f32> = Projection::identity(2).values().to_vec();
-    let file = |projection: Option<(&[f32], [usize; 2])>, scale: f32| {
+    let file = |projection: Option<(&[f32], [usize; 2])>, scale: f32, subject: &[f32]| {
         let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-        let (values, scales) = (vec![1u8; 2 * count], bytes(&vec![scale; count]));
+        let (values, scales, subject) = (vec![1u8; 2 * count], bytes(&vec![scale; count]), bytes(subject));
         let mut tensors = vec![
             ("values", TensorView::new(Dtype::I8, vec![count, 2], &values).unwrap()),
             ("scales", TensorView::new(Dtype::F32, vec![count], &scales).unwrap()),
         ];
+        if !subject.is_empty() {
+            tensors.push(("subject", TensorView::new(Dtype::F32, vec![subject.len() / 4], &subject).unwrap()));
+        }
         let matrix = projection.map(|(values, shape)| (bytes(values), shape));
         if let Some((bytes, shape)) = &matrix {
             tensors.push(("projection", TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
@@ -343,15 +348,19 @@ fn vectors_with_a_faulty_projection_are_refused_with_their_reason() {
         let parsed = Vectors::parse(&serialize(tensors, None).unwrap(), knowledge.entries());
         parsed.map(drop).map_err(|error| error.to_string())
     };
-    file(Some((&good, [2, 2])), 0.5).unwrap();
+    let (square, plane) = (Some((&good[..], [2, 2])), &[0.5, -0.5, 0.0][..]);
+    file(square, 0.5, plane).unwrap();
     let nan = [1.0, 0.0, f32::NAN, 1.0];
-    for (projection, scale, expected) in [
-        (None, 0.5, "projection"),
-        (Some((&good[..], [1, 4])), 0.5, "\"projection\" has the wrong type or shape"),
-        (Some((&nan[..], [2, 2])), 0.5, "\"projection\" holds a value that is no finite number"),
-        (Some((&good[..], [2, 2])), f32::INFINITY, "\"scales\" holds a value that is no finite number"),
+    for (projection, scale, subject, expected) in [
+        (None, 0.5, plane, "projection"),
+        (Some((&good[..], [1, 4])), 0.5, plane, "\"projection\" has the wrong type or shape"),
+        (Some((&nan[..], [2, 2])), 0.5, plane, "\"projection\" holds a value that is no finite number"),
+        (square, f32::INFINITY, plane, "\"scales\" holds a value that is no finite number"),
+        (square, 0.5, &[], "subject"),
+        (square, 0.5, &plane[..2], "\"subject\" has the wrong type or shape"),
+        (square, 0.5, &nan[..3], "\"subject\" holds a value that is no finite number"),
     ] {
-        let error = file(projection, scale).unwrap_err();
+        let error = file(projection, scale, subject).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
     assert!(Projection::new(2, vec![0.0; 3]).is_err() && Projection::new(0, vec![]).is_err());

@@ -57,6 +57,8 @@ mod question_sets;
 mod recipe;
 mod retrieval;
 mod sensors;
+mod spelling;
+mod subject;
 mod terminal;
 mod tidy;
 mod tiny;

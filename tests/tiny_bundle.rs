@@ -143,6 +143,7 @@ pub fn repository(entries: &str) -> TempDir {
         (questions::NARROW, "[]"),
         (questions::BROAD, "[]"),
         (questions::REFUSED, "[]"),
+        (sources::OFF_TOPIC, "Who won the match?\n"),
         (sources::CALIBRATION_ENGLISH, "English\n"),
         (sources::CALIBRATION_KOREAN, "Korean\n"),
         ("NOTICE", "Gemma is provided under …\n"),

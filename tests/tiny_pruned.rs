@@ -8,7 +8,8 @@ use crate::{
         quantize,
         recipe::{BlockFormat, Prune, Quantize, Recipe},
         sources::{
-            ADAPTER, ADAPTER_CONFIG, CALIBRATION_ENGLISH, CALIBRATION_KOREAN, HELD_OUT_ENGLISH, Sources, VOCABULARY,
+            ADAPTER, ADAPTER_CONFIG, CALIBRATION_ENGLISH, CALIBRATION_KOREAN, HELD_OUT_ENGLISH, OFF_TOPIC, Sources,
+            VOCABULARY,
         },
         split,
     },
@@ -62,7 +63,7 @@ pub fn repository() -> (TempDir, Sources) {
         let text: String = fs::read_to_string(root().join(name)).unwrap().chars().take(1000).collect();
         write(name, text.as_bytes());
     }
-    for name in ["data/targets.toml", "data/refused_questions.json", NOTICE] {
+    for name in ["data/targets.toml", "data/refused_questions.json", OFF_TOPIC, NOTICE] {
         write(name, &fs::read(root().join(name)).unwrap());
     }
     for name in [ADAPTER, ADAPTER_CONFIG, VOCABULARY] {

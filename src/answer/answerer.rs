@@ -82,16 +82,17 @@ impl Answerer {
         let start = Instant::now();
         let text = clean(&question.text)?;
         let assessment = assess(&question.snapshot, &self.library.targets, self.stage, Period::of(&question.snapshot));
-        let asked = question.lang.measures_named(&text);
+        let understood = self.library.understand(&text)?;
+        let asked = question.lang.measures_named(&understood.text);
         let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let signals = assessment.signals();
-        let understood = self.library.understand(&text)?;
         let found = self.library.index.search(&understood.query(question.category, &signals));
         let readings_note = readings::explained(&note, &assessment, question.lang);
+        let read_as = if understood.text == text { String::new() } else { understood.text.to_string() };
+        let mut answer = Answer { read_as, readings_note, ..Answer::default() };
         if !found.on_topic || found.hits.is_empty() {
-            return Ok(decline(readings_note, question, start, on_text));
+            return Ok(decline(answer, question, start, on_text));
         }
-        let mut answer = Answer { readings_note, ..Answer::default() };
 
         let hits = &found.hits[..REFERENCES.min(found.hits.len())];
         let (ids, ends, hits) = self.prompt(hits, &note, &understood.text)?;
@@ -210,9 +211,9 @@ impl Answerer {
     }
 }
 
-/// The answer that refuses, with the readings all the same.
+/// The answer that refuses, with what `answer` has, the readings, all the same.
 fn decline(
-    readings_note: String,
+    answer: Answer,
     question: &Question,
     start: Instant,
     on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
@@ -220,7 +221,7 @@ fn decline(
     let text = question.lang.say(&Msg::Refusal);
     let _ = on_text(&text);
     let stats = Stats { total: start.elapsed(), memory: Memory::now(), ..Stats::default() };
-    Answer { text, readings_note, declined: true, stats, ..Answer::default() }
+    Answer { text, declined: true, stats, ..answer }
 }
 
 /// The question without control characters and surplus white space.

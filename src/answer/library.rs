@@ -83,9 +83,6 @@ impl Library {
     /// [`EngineError::Compute`].
     pub fn understand<'a>(&self, question: &'a str) -> Result<Understood<'a>, EngineError> {
         let text = self.spelling.mend(question);
-        if std::env::var("DUMPM").is_ok() {
-            eprintln!("M\t{question}\t{text}");
-        }
         let vector = self.encoder.encode(&text)?;
         Ok(Understood { text, vector })
     }

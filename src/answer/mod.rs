@@ -74,6 +74,8 @@ pub struct Judged {
 pub struct Answer {
     /// The sentences that answer, all from the first of the references.
     pub text: String,
+    /// The question with its misspelt words mended, as search and model read it; empty when nothing was.
+    pub read_as: String,
     /// What the other references add.
     pub further: Vec<Further>,
     /// The rest of the first reference; shown below, so that nothing is lost.

@@ -59,12 +59,9 @@ impl Bm25 {
         scores
     }
 
-    /// The share of `question`, weighted by rarity, that stands in no document; 0 for no question.
-    pub fn unknown_share(&self, question: &[String]) -> f32 {
-        let (unknown, known): (Vec<_>, Vec<_>) = question.iter().partition(|term| !self.numbers.contains_key(*term));
-        let unknown = unknown.len() as f32 * self.rarity(0);
-        let known: f32 = known.iter().map(|term| self.rarity(self.postings[self.numbers[*term] as usize].len())).sum();
-        if unknown > 0.0 { unknown / (unknown + known) } else { 0.0 }
+    /// Whether every term of `question` stands in some document.
+    pub fn knows_all(&self, question: &[String]) -> bool {
+        question.iter().all(|term| self.numbers.contains_key(term))
     }
 
     /// Inverse document frequency.

@@ -7,6 +7,7 @@ pub mod projection;
 pub mod retrieval;
 pub mod sentences;
 pub mod spelling;
+pub mod subject;
 pub mod terms;
 pub mod vectors;
 

@@ -21,6 +21,9 @@ const GENERAL_RANK: f32 = 20.0;
 /// with typing errors.
 const SLIP: f32 = 5.0;
 
+/// A word that growers wrote, but no reviewer, is mended for no more than this: "leavs", but not the name of a virus.
+const WRITTEN: f32 = 0.8;
+
 /// A wrong first letter is a rarer slip than others.
 const FIRST: f32 = 0.5;
 
@@ -38,8 +41,8 @@ const KEYS: [&[u8]; 3] = [b"qwertyuiop", b"asdfghjkl", b"zxcvbnm"];
 pub struct Spelling {
     /// With their weights.
     known: HashMap<String, f32>,
-    /// What words are without their endings: "dusting" is known with "dust".
-    stems: HashSet<String>,
+    /// Words that may be names or misspelt.
+    written: HashSet<String>,
     /// What a misspelt word may become.
     words: Vec<Known>,
     /// Logarithm of how often words stand in the entries and the general list together.
@@ -56,13 +59,13 @@ struct Known {
 }
 
 impl Spelling {
-    /// Knows the words of `entries` and the `general` ones, the most common first. Paraphrases and keywords are misspelt on
-    /// purpose here and there: the words of keywords are left alone, nothing becomes one of them.
+    /// Knows the words of `entries` and the `general` ones, the most common first. Paraphrases, questions and keywords are
+    /// misspelt on purpose here and there: nothing becomes one of their words.
     pub fn new<'a>(entries: &[Entry], general: impl Iterator<Item = &'a str>) -> Self {
         let mut known: HashMap<String, f32> = HashMap::new();
         for entry in entries {
             let texts = [&entry.instruction, &entry.input, &entry.output];
-            for text in texts.into_iter().chain(&entry.questions) {
+            for text in texts {
                 for word in text.unicode_words() {
                     *known.entry(lower(word)).or_default() += 1.0;
                 }
@@ -79,11 +82,9 @@ impl Spelling {
             .collect();
         // So that equally good ones are always chosen alike.
         words.sort_by(|a, b| a.word.cmp(&b.word));
-        let keywords =
-            entries.iter().flat_map(|entry| &entry.keywords).flat_map(|text| text.unicode_words()).map(lower);
-        let stems = known.keys().map(|word| terms::stem(word).into());
-        let stems = stems.chain(keywords.map(|word| terms::stem(&word).into())).collect();
-        Self { known, stems, words, total }
+        let written = entries.iter().flat_map(|entry| entry.keywords.iter().chain(&entry.questions));
+        let written = written.flat_map(|text| text.unicode_words()).map(lower).collect();
+        Self { known, written, words, total }
     }
 
     /// `text` with its misspelt words mended. Words in capitals among others are names and stay.
@@ -106,14 +107,25 @@ impl Spelling {
         }
     }
 
+    /// Whether `word` is a known one with an ending: "spiders", "dusting", "clipped", "plant's".
+    fn is_form(&self, word: &str) -> bool {
+        let known = |base: &str| self.known.contains_key(base);
+        let plain = ["'s", "s", "es"].iter().any(|ending| word.strip_suffix(ending).is_some_and(known));
+        let of_verb = |base: &str| {
+            let double = base.bytes().rev().nth(1) == base.bytes().last();
+            known(base) || known(&format!("{base}e")) || double && base.get(..base.len() - 1).is_some_and(known)
+        };
+        plain || ["ed", "ing"].iter().any(|ending| word.strip_suffix(ending).is_some_and(of_verb))
+    }
+
     /// What is most likely meant by `word`; None when it is known, or nothing known is near.
     fn meant(&self, word: &str) -> Option<String> {
-        let stem = terms::stem(word.strip_suffix("'s").unwrap_or(word));
-        if !is_english(word) || self.stems.contains(stem) {
+        if !is_english(word) || self.known.contains_key(word) || self.is_form(word) {
             return None;
         }
         let typed = word.as_bytes();
-        let (most, own) = (most_slips(typed.len()), letters(typed));
+        let most = if self.written.contains(word) { WRITTEN } else { most_slips(typed.len()) };
+        let own = letters(typed);
         let near = self.words.iter().filter(|known| {
             known.word.len().abs_diff(typed.len()) <= 2 && (known.letters ^ own).count_ones() <= 2 * most.ceil() as u32
         });

@@ -122,7 +122,7 @@ fn pieces(word: &str, length: usize) -> Vec<String> {
 
 /// Takes the commonest English endings off, so that "leaves" finds "leaf" and "pruning" finds "prune". Deliberately
 /// small: a wrong merge costs more than a missed one.
-pub fn stem(word: &str) -> &str {
+fn stem(word: &str) -> &str {
     const ENDINGS: &[(&str, usize)] = &[
         ("ings", 3),
         ("ing", 3),

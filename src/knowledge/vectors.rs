@@ -4,7 +4,7 @@
 //! Eight bits a value and one scale a vector: a quarter of the memory, and cosines move by less than 0.01. Does NOT know
 //! the encoder; a vector is a list of numbers of length 1.
 
-use super::{Entry, projection::Projection, sentences::sentences};
+use super::{Entry, projection::Projection, sentences::sentences, subject::Subject};
 use safetensors::{
     Dtype, SafeTensorError, SafeTensors,
     tensor::{TensorView, serialize},
@@ -56,12 +56,15 @@ pub struct Vectors {
     /// `width` values a vector.
     values: Vec<i8>,
     projection: Projection,
+    subject: Subject,
 }
 
 impl Vectors {
-    /// Projects `rows`, all of the projection's width and as the sentence encoder gives them, and quantizes them.
-    pub fn quantize(rows: &[Vec<f32>], projection: Projection) -> Self {
-        let mut vectors = Self { width: projection.width(), scales: Vec::new(), values: Vec::new(), projection };
+    /// Projects `rows`, all of the projection's width and as the sentence encoder gives them, and quantizes them. `subject` is
+    /// what tells vectors like them from others, not projected.
+    pub fn quantize(rows: &[Vec<f32>], projection: Projection, subject: Subject) -> Self {
+        let mut vectors =
+            Self { width: projection.width(), scales: Vec::new(), values: Vec::new(), projection, subject };
         for row in rows {
             let row = vectors.projection.apply(row);
             let scale = row.iter().fold(0f32, |largest, value| largest.max(value.abs())) / 127.0;
@@ -72,7 +75,8 @@ impl Vectors {
         vectors
     }
 
-    /// As a safetensors file: `values` (vectors, width; i8), `scales` (vectors; f32), `projection` (width, width; f32).
+    /// As a safetensors file: `values` (vectors, width; i8), `scales` (vectors; f32), `projection` (width, width; f32),
+    /// `subject` (width + 1; f32).
     ///
     /// # Errors
     /// [`VectorsError::Format`].
@@ -80,10 +84,12 @@ impl Vectors {
         let values: Vec<u8> = self.values.iter().map(|value| value.cast_unsigned()).collect();
         let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
         let (scales, projection) = (bytes(&self.scales), bytes(self.projection.values()));
+        let subject = bytes(self.subject.values());
         let (count, width) = (self.scales.len(), self.width);
         let tensors = [
             ("projection", TensorView::new(Dtype::F32, vec![width, width], &projection)?),
             ("scales", TensorView::new(Dtype::F32, vec![count], &scales)?),
+            ("subject", TensorView::new(Dtype::F32, vec![width + 1], &subject)?),
             ("values", TensorView::new(Dtype::I8, vec![count, width], &values)?),
         ];
         Ok(serialize(tensors, None)?)
@@ -111,6 +117,10 @@ impl Vectors {
         if projection.dtype() != Dtype::F32 || projection.shape() != [width, width] {
             return Err(VectorsError::Shape("projection"));
         }
+        let subject = file.tensor("subject")?;
+        if subject.dtype() != Dtype::F32 || subject.shape() != [width + 1] {
+            return Err(VectorsError::Shape("subject"));
+        }
         let float = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let floats = |bytes: &[u8]| bytes.chunks_exact(4).map(float).collect::<Vec<f32>>();
         let scales = floats(scales.data());
@@ -122,6 +132,7 @@ impl Vectors {
             scales,
             values: values.data().iter().map(|value| value.cast_signed()).collect(),
             projection: Projection::new(width, floats(projection.data()))?,
+            subject: Subject::new(width, floats(subject.data()))?,
         })
     }
 
@@ -144,6 +155,11 @@ impl Vectors {
     /// Values in a vector.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// What tells whether a question is about growing tomatoes.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
     }
 
     /// The cosine of `query` (of this width, as the sentence encoder gives it) with each vector, in order.

@@ -184,6 +184,7 @@ pub fn say(msg: &Msg) -> String {
         Msg::Queued => "The answer before is being stopped. Your question is next.".into(),
         Msg::ReadInstead => "Until there is an answer you can read".into(),
         Msg::ReadingPage => "Reading the references and your greenhouse's readings...".into(),
+        Msg::ReadAs(question) => format!("Read as: {question}"),
         Msg::NearestOnly => {
             "None of the reviewed entries clearly answers this. The nearest one says:".into()
         }

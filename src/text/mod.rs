@@ -172,6 +172,8 @@ pub enum Msg<'a> {
     ReadInstead,
     /// In place of the answer while the prompt is read.
     ReadingPage,
+    /// Above an answer: the question as it was read, with its misspelt words mended.
+    ReadAs(&'a str),
     /// Above an answer that no sentence clearly gives: what follows is only the nearest.
     NearestOnly,
     /// The answer is a whole curated entry: the model cannot choose.

@@ -108,6 +108,10 @@ impl Lines {
                 self.unanswered(app, exchange);
             }
             Phase::Done(answer) => {
+                if !answer.read_as.is_empty() {
+                    self.add(&say(Msg::ReadAs(&answer.read_as)), theme::QUIET);
+                    self.gap();
+                }
                 if answer.fallback {
                     self.add(&say(Msg::Fallback), theme::NOTICE);
                 }
