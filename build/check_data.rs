@@ -8,7 +8,10 @@ pub mod likeness;
 pub mod sets;
 pub mod wording;
 
-use super::questions::{self, Kind, Narrow, Question, QuestionsError, Refused};
+use super::{
+    questions::{self, Kind, Narrow, Question, QuestionsError, Refused, Why},
+    sources::OFF_TOPIC,
+};
 use likeness::{Pair, Vocabulary, closest_entries, closest_within};
 use sets::Split;
 use std::{
@@ -75,6 +78,8 @@ pub struct Data {
     pub broad: Vec<Narrow>,
     /// Questions to learn refusing from.
     pub refused: Vec<Refused>,
+    /// What is not about tomatoes, to learn the subject from.
+    pub off_topic: Vec<Refused>,
     /// Text of data/README.md.
     pub readme: String,
 }
@@ -100,6 +105,10 @@ impl Data {
             narrow: questions::load(&root.join(questions::NARROW))?,
             broad: questions::load(&root.join(questions::BROAD))?,
             refused: questions::load(&root.join(questions::REFUSED))?,
+            off_topic: text(OFF_TOPIC)?
+                .lines()
+                .map(|line| Refused { question: line.into(), why: Why::OffTopic })
+                .collect(),
             readme: text(README)?,
         })
     }
@@ -149,9 +158,11 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     let Data { entries, validation, test, variants, development, narrow_test, narrow, broad, refused, .. } = data;
     let (development_variants, readme) = (&data.development_variants, &data.readme);
     let most = if verbose { 40 } else { 10 };
-    let split = Split::new(&[validation, test, narrow_test], development, &[narrow, broad], refused, entries);
+    let learnt = [&refused[..], &data.off_topic].concat();
+    let split = Split::new(&[validation, test, narrow_test], development, &[narrow, broad], &learnt, entries);
     let other_words: Vec<Question> = variants.iter().map(|(_, question)| question.clone()).collect();
-    let reworded = Split::new(&[&other_words], development, &[narrow, broad], refused, entries);
+    let reworded = Split::new(&[&other_words], development, &[narrow, broad], &learnt, entries);
+    let tuned = Split::new(&[development], &[], &[], &data.off_topic, &[]);
     let mut pairs = closest_entries(entries);
     let errors = [
         entries::counts(entries),
@@ -178,6 +189,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         sets::labelled("narrow", narrow, NARROW, entries),
         sets::labelled("broad", broad, BROAD, entries),
         split.leakage(),
+        tuned.leakage(),
         [sets::variants(variants, test), sets::variants(development_variants, development)].concat(),
         reworded.leakage(),
     ];
@@ -195,6 +207,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     counts.push(format!("{:>5}  narrow questions about them", narrow.len()));
     counts.push(format!("{:>5}  broad questions about them", broad.len()));
     counts.push(format!("{:>5}  questions to learn refusing from", refused.len()));
+    counts.push(format!("{:>5}  texts off topic", data.off_topic.len()));
     counts.push(format!("{:>5}  test questions in other words", variants.len()));
     counts.push("\nquestions     plain  readings  refuse".into());
     counts.extend(data.sets().map(|(name, set)| {

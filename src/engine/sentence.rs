@@ -40,10 +40,8 @@ impl SentenceEncoder {
 
     /// The whole words among its pieces, in the order of its vocabulary: BERT's is sorted by how common they are.
     pub fn words(&self) -> Vec<String> {
-        let mut pieces: Vec<(String, u32)> = self.tokenizer.get_vocab(false).into_iter().collect();
-        pieces.retain(|(piece, _)| piece.chars().all(char::is_alphabetic));
-        pieces.sort_by_key(|(_, id)| *id);
-        pieces.into_iter().map(|(piece, _)| piece).collect()
+        let pieces = (0..self.tokenizer.get_vocab_size(false) as u32).filter_map(|id| self.tokenizer.id_to_token(id));
+        pieces.filter(|piece| piece.chars().all(char::is_alphabetic)).collect()
     }
 
     /// The vector of `text`; of an empty text too.

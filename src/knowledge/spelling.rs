@@ -62,12 +62,22 @@ impl Spelling {
     /// Knows the words of `entries` and the `general` ones, the most common first. Paraphrases, questions and keywords are
     /// misspelt on purpose here and there: nothing becomes one of their words.
     pub fn new<'a>(entries: &[Entry], general: impl Iterator<Item = &'a str>) -> Self {
-        let mut known: HashMap<String, f32> = HashMap::new();
+        let (mut known, mut written) = (HashMap::<String, f32>::new(), HashSet::new());
         for entry in entries {
             let texts = [&entry.instruction, &entry.input, &entry.output];
             for text in texts {
-                for word in text.unicode_words() {
-                    *known.entry(lower(word)).or_default() += 1.0;
+                for word in lower(text).unicode_words() {
+                    match known.get_mut(word) {
+                        Some(count) => *count += 1.0,
+                        None => drop(known.insert(word.into(), 1.0)),
+                    }
+                }
+            }
+            for text in entry.keywords.iter().chain(&entry.questions) {
+                for word in lower(text).unicode_words() {
+                    if !written.contains(word) {
+                        written.insert(word.into());
+                    }
                 }
             }
         }
@@ -82,8 +92,6 @@ impl Spelling {
             .collect();
         // So that equally good ones are always chosen alike.
         words.sort_by(|a, b| a.word.cmp(&b.word));
-        let written = entries.iter().flat_map(|entry| entry.keywords.iter().chain(&entry.questions));
-        let written = written.flat_map(|text| text.unicode_words()).map(lower).collect();
         Self { known, written, words, total }
     }
 
