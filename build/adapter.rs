@@ -114,9 +114,9 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// What the product of B and A is multiplied by.
-    fn scale(&self) -> f64 {
-        self.alpha / self.rank as f64
+    /// What the adapted modules are called.
+    pub fn modules(&self) -> Vec<String> {
+        self.targets.iter().map(|kind| kind.module().rsplit('.').next().unwrap_or_default().into()).collect()
     }
 }
 
@@ -136,16 +136,8 @@ pub fn attach(
             if !shape.targets.contains(&kind) {
                 continue;
             }
-            let Linear::Dense(base) = linear.clone() else { candle_core::bail!("only dense matrices can be adapted") };
-            let (rows, columns) = base.dims2()?;
-            let start = uniform(draw, shape.rank * columns, 1.0 / (columns as f64).sqrt());
-            let a = Var::from_tensor(&Tensor::from_vec(start, (shape.rank, columns), &Device::Cpu)?)?;
-            let b = Var::zeros((rows, shape.rank), DType::F32, &Device::Cpu)?;
-            for (end, variable) in [(A, &a), (B, &b)] {
-                let module = kind.module();
-                variables.push((format!("model.layers.{index}.{module}{end}"), variable.clone()));
-            }
-            *linear = Linear::Lora(Lora { base, a, b, scale: shape.scale(), mask: None });
+            let module = format!("model.layers.{index}.{}", kind.module());
+            variables.extend(adapt(linear, &module, (shape.rank, shape.alpha), draw)?);
         }
     }
     let hidden = model.config.hidden;
@@ -153,6 +145,25 @@ pub fn attach(
     let weight = Var::from_tensor(&Tensor::new(start, &Device::Cpu)?)?;
     variables.push((SELECTOR.into(), weight.clone()));
     Ok((variables, Selector { weight: weight.as_tensor().clone() }))
+}
+
+/// Puts a fresh adapter of this rank and alpha onto a matrix: its two variables, named after the `module`.
+///
+/// # Errors
+/// A matrix that is not dense.
+pub fn adapt(
+    linear: &mut Linear,
+    module: &str,
+    (rank, alpha): (usize, f64),
+    draw: &mut Draw,
+) -> candle_core::Result<[(String, Var); 2]> {
+    let Linear::Dense(base) = linear.clone() else { candle_core::bail!("only dense matrices can be adapted") };
+    let (rows, columns) = base.dims2()?;
+    let start = uniform(draw, rank * columns, 1.0 / (columns as f64).sqrt());
+    let a = Var::from_tensor(&Tensor::from_vec(start, (rank, columns), &Device::Cpu)?)?;
+    let b = Var::zeros((rows, rank), DType::F32, &Device::Cpu)?;
+    *linear = Linear::Lora(Lora { base, a: a.clone(), b: b.clone(), scale: alpha / rank as f64, mask: None });
+    Ok([(format!("{module}{A}"), a), (format!("{module}{B}"), b)])
 }
 
 /// `model` as it is for one training example of `tokens` tokens: a `share` of what each adapter reads, drawn by chance, is set
@@ -193,13 +204,15 @@ pub struct Config {
     pub base_sha256: String,
 }
 
-/// Writes an adapter of `shape` with these values (names without peft's prefix) into `folder`, in bf16.
+/// Writes an adapter of this rank and alpha with these values (names without peft's prefix) into `folder`, in bf16; `modules`
+/// are the names of what it changes.
 ///
 /// # Errors
 /// [`AdapterError`].
 pub fn save(
     folder: &Path,
-    shape: &Shape,
+    (rank, alpha): (usize, f64),
+    modules: Vec<String>,
     values: &HashMap<String, Tensor>,
     base_sha256: &str,
 ) -> Result<(), AdapterError> {
@@ -210,13 +223,9 @@ pub fn save(
     candle_core::safetensors::save(&tensors, folder.join(WEIGHTS))?;
     let config = Config {
         peft_type: "LORA".into(),
-        r: shape.rank,
-        lora_alpha: shape.alpha,
-        target_modules: shape
-            .targets
-            .iter()
-            .map(|kind| kind.module().rsplit('.').next().unwrap_or_default().into())
-            .collect(),
+        r: rank,
+        lora_alpha: alpha,
+        target_modules: modules,
         base_sha256: base_sha256.into(),
     };
     let path = folder.join(CONFIG);
@@ -246,11 +255,23 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Reads what [`save`] wrote.
+    /// Reads what [`save`] wrote of the language model's, which has a selection head.
     ///
     /// # Errors
     /// [`AdapterError::Unusable`].
     pub fn open(folder: &Path) -> Result<Self, AdapterError> {
+        Self::read(folder, true)
+    }
+
+    /// The same of the sentence encoder's, which has none.
+    ///
+    /// # Errors
+    /// [`AdapterError::Unusable`].
+    pub fn open_encoder(folder: &Path) -> Result<Self, AdapterError> {
+        Self::read(folder, false)
+    }
+
+    fn read(folder: &Path, head: bool) -> Result<Self, AdapterError> {
         let fail = |cause: String| AdapterError::Unusable { folder: folder.display().to_string(), cause };
         let text = fs::read_to_string(folder.join(CONFIG)).map_err(|error| fail(format!("{CONFIG}: {error}")))?;
         let config: Config = serde_json::from_str(&text).map_err(|error| fail(format!("{CONFIG}: {error}")))?;
@@ -265,8 +286,8 @@ impl Adapter {
             }
             values.insert(short.to_string(), tensor);
         }
-        if config.r == 0 || !values.contains_key(SELECTOR) {
-            return Err(fail("it has no rank or no selection head".into()));
+        if config.r == 0 || values.contains_key(SELECTOR) != head {
+            return Err(fail("it has no rank, no selection head, or one that has no place".into()));
         }
         // The first by name: the same words every time.
         if let Some(fault) = values.keys().filter_map(|name| fault(name, &values, config.r)).min() {

@@ -82,6 +82,15 @@ pub enum Command {
         #[arg(long, value_name = "N", default_value_t = 49_152)]
         rows: usize,
     },
+    /// Train the sentence encoder's adapter anew, into data/model/encoder
+    Tune {
+        /// Recipe whose table [encoder.adapter] says how; build/recipe.toml if left out
+        #[arg(long, value_name = "FILE")]
+        recipe: Option<PathBuf>,
+        /// Folder of another BERT sentence encoder
+        #[arg(long, value_name = "FOLDER")]
+        encoder: Option<PathBuf>,
+    },
     /// Speed and memory of this engine, beside llama.cpp on the same file
     Bench(bench::Options),
     /// One run of it, in a process of its own

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 4 };
+pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 5 };
 
 /// The vectors as the encoder gives them, for measuring what the projection is worth.
 pub const RAW: &str = "raw.safetensors";
@@ -76,11 +76,13 @@ pub fn run(
     let vectors = encoder.encode_all(&texts, &|made| bar.inc(made as u64))?;
     let others = encoder.encode_all(&off_topic, &|made| bar.inc(made as u64))?;
     bar.finish();
-    let questions = projection::questions_of(knowledge.entries());
-    let about: Vec<Vec<f32>> = questions.into_iter().flatten().map(|row| vectors[row].clone()).collect();
+    let learnt = projection::texts_learnt(knowledge.entries());
+    let questions = projection::questions_of(knowledge.entries()).concat();
+    let about = learnt.iter().flatten().filter(|row| questions.binary_search(row).is_ok());
+    let about: Vec<Vec<f32>> = about.map(|&row| vectors[row].clone()).collect();
     let subject = subject::learn(table.ridge, &about, &others)?;
-    let learnt = projection::learn(table, &vectors, &projection::texts_of(knowledge.entries()))?;
-    for (name, projection) in [(RAW, Projection::identity(learnt.width())), (VECTORS, learnt)] {
+    let projection = projection::learn(table, &vectors, &learnt)?;
+    for (name, projection) in [(RAW, Projection::identity(projection.width())), (VECTORS, projection)] {
         let bytes = Vectors::quantize(&vectors, projection, subject.clone()).to_bytes()?;
         Vectors::parse(&bytes, knowledge.entries())?;
         let path = out.join(name);

@@ -14,18 +14,19 @@ use tomato_assistant::{
 };
 
 use super::{
+    adapter::{Adapter, AdapterError},
     artifact::{ArtifactError, Origin, Stage, at},
     blocks::{self, BlocksError},
     checkpoint::{Checkpoint, TENSORS, TOKENIZER},
     encoder_base::{Config, EncoderBase, EncoderBaseError, POSITIONS, WORDS},
     import::ImportError,
     recipe,
-    sources::{KNOWLEDGE, Sources, SourcesError},
+    sources::{ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG, KNOWLEDGE, Sources, SourcesError},
     wordpiece::{self, Cut, CutError},
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 7, name: "encoder", revision: 1 };
+pub const STAGE: Stage = Stage { number: 7, name: "encoder", revision: 2 };
 
 /// What model and tokenizer may take in a bundle together, bytes.
 const BUDGET: u64 = 15_000_000;
@@ -62,6 +63,21 @@ pub enum EncoderError {
         "the sentence encoder takes {0} bytes, at most {BUDGET} are allowed; lower the vocabulary in the recipe's table [encoder]"
     )]
     TooLarge(u64),
+    /// Its adapter cannot be used.
+    #[error("the sentence encoder: {0}")]
+    Adapter(AdapterError),
+    /// The adapter is another encoder's.
+    #[error(
+        "the sentence encoder's adapter was trained on another one. Leave [encoder.adapter] out of the recipe, or train one for \
+         this encoder (pipeline tune)"
+    )]
+    OtherBase,
+    /// A matrix and its change do not fit.
+    #[error("the sentence encoder's adapter does not fit {0}; train one anew (pipeline tune)")]
+    Misfit(String),
+    /// The adapter cannot be added.
+    #[error("the sentence encoder's adapter: {0}")]
+    Compute(#[from] candle_core::Error),
     /// The appliance's own code refuses the result.
     #[error("the quantized sentence encoder does not work: {0}")]
     Unusable(#[from] EngineError),
@@ -131,6 +147,9 @@ pub struct Made {
 pub fn origin(table: &recipe::Encoder, base: &EncoderBase, sources: &Sources) -> Origin {
     let mut inputs = base.inputs.clone();
     inputs.extend(sources.inputs(&KNOWLEDGE));
+    if table.adapter.is_some() {
+        inputs.extend(sources.inputs(&[ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG]));
+    }
     Origin::new(&STAGE, table, inputs)
 }
 
@@ -147,13 +166,14 @@ pub fn run(
     out: &Path,
     bar: &ProgressBar,
 ) -> Result<Made, EncoderError> {
+    let adapter = adapter(table, base, sources)?;
     let config = Config::read(&base.folder)?;
     let path = base.folder.join(TOKENIZER);
     let tokenizer = fs::read(&path).map_err(at(&path))?;
     let cut = wordpiece::cut(&tokenizer, &texts(sources)?, table.vocabulary)?;
     let (model, cut_tokenizer) = (out.join(ENCODER), out.join(ENCODER_TOKENIZER));
     fs::write(&cut_tokenizer, &cut.json).map_err(at(&cut_tokenizer))?;
-    write_model(table, &config, base, &cut, &model, bar)?;
+    write_model(table, &config, base, &cut, Form::Quantized(None), &model, bar)?;
     let size = |path: &Path| Ok::<u64, ArtifactError>(fs::metadata(path).map_err(at(path))?.len());
     let bytes = size(&model)? + size(&cut_tokenizer)?;
     if bytes > BUDGET {
@@ -164,7 +184,54 @@ pub fn run(
         true => compare(&encoder, &cut, &tokenizer, reference, config.positions(table.positions))?,
         false => Vec::new(),
     };
+    // Held against the original before it becomes another one.
+    if adapter.is_some() {
+        write_model(table, &config, base, &cut, Form::Quantized(adapter.as_ref()), &model, bar)?;
+        SentenceEncoder::open(&model, &cut_tokenizer)?;
+    }
     Ok(Made { pieces: cut.rows.len(), of: config.pieces(), bytes, cosines })
+}
+
+/// The encoder with the pieces that are needed, in f32 and without its adapter: what the adapter is trained on. Its files stay in
+/// the folder `out`.
+///
+/// # Errors
+/// [`EncoderError`].
+pub fn dense(
+    table: &recipe::Encoder,
+    base: &EncoderBase,
+    sources: &Sources,
+    out: &Path,
+) -> Result<SentenceEncoder, EncoderError> {
+    let path = base.folder.join(TOKENIZER);
+    let cut = wordpiece::cut(&fs::read(&path).map_err(at(&path))?, &texts(sources)?, table.vocabulary)?;
+    let (model, cut_tokenizer) = (out.join(ENCODER), out.join(ENCODER_TOKENIZER));
+    fs::write(&cut_tokenizer, &cut.json).map_err(at(&cut_tokenizer))?;
+    let config = Config::read(&base.folder)?;
+    write_model(table, &config, base, &cut, Form::Dense, &model, &ProgressBar::hidden())?;
+    Ok(SentenceEncoder::open(&model, &cut_tokenizer)?)
+}
+
+/// The adapter of the repository, where the recipe asks for one.
+fn adapter(table: &recipe::Encoder, base: &EncoderBase, sources: &Sources) -> Result<Option<Adapter>, EncoderError> {
+    if table.adapter.is_none() {
+        return Ok(None);
+    }
+    let path = sources.path(ENCODER_ADAPTER);
+    let adapter = Adapter::open_encoder(path.parent().unwrap_or(&path)).map_err(EncoderError::Adapter)?;
+    match adapter.fits(&base.inputs[TENSORS]) {
+        Ok(()) => Ok(Some(adapter)),
+        Err(_) => Err(EncoderError::OtherBase),
+    }
+}
+
+/// What a written encoder is made of.
+#[derive(Clone, Copy)]
+enum Form<'a> {
+    /// f32.
+    Dense,
+    /// As the recipe asks, with this adapter added before.
+    Quantized(Option<&'a Adapter>),
 }
 
 /// Every text that must keep its pieces: what entries are found by and read, and the names of what is measured.
@@ -178,12 +245,13 @@ fn texts(sources: &Sources) -> Result<Vec<String>, SourcesError> {
     Ok(texts)
 }
 
-/// Quantizes the matrices; norms, biases and the two small tables stay f32.
+/// Writes the encoder in `form`; norms, biases and the two small tables stay f32 in any.
 fn write_model(
     table: &recipe::Encoder,
     config: &Config,
     base: &EncoderBase,
     cut: &Cut,
+    form: Form,
     path: &Path,
     bar: &ProgressBar,
 ) -> Result<(), EncoderError> {
@@ -195,6 +263,15 @@ fn write_model(
     for (name, mut shape) in all {
         let mut values = checkpoint.values(&name, &shape)?;
         bar.inc(4 * values.len() as u64);
+        if let Form::Quantized(Some(adapter)) = form
+            && let Some(change) =
+                adapter.change(&name).and_then(|change| change.map(|c| c.flatten_all()?.to_vec1()).transpose())?
+        {
+            if change.len() != values.len() {
+                return Err(EncoderError::Misfit(name));
+            }
+            values.iter_mut().zip(change).for_each(|(value, change): (&mut f32, f32)| *value += change);
+        }
         let mut format = None;
         if name == WORDS {
             values = rows(&values, shape[1], &cut.rows)?;
@@ -204,6 +281,9 @@ fn write_model(
             values.truncate(shape[0] * shape[1]);
         } else if name.starts_with("encoder.") && shape.len() == 2 {
             format = Some(table.format);
+        }
+        if let Form::Dense = form {
+            format = None;
         }
         let ggml = ggml_name(&name).ok_or_else(|| ImportError::Missing { count: 1, names: name.clone() })?;
         let piece = |first: usize, count: usize| Ok(values[first..first + count].to_vec());

@@ -218,7 +218,8 @@ pub fn train(
 
     let lowest = lowest(&progress.curve).unwrap_or(0);
     let best = candle_core::safetensors::load(resume.join(resume::best(lowest)), &Device::Cpu)?;
-    adapter::save(out, &table.shape, &best, &checkpoint.record.files[TENSORS].sha256)?;
+    let adapter::Shape { rank, alpha, .. } = table.shape;
+    adapter::save(out, (rank, alpha), table.shape.modules(), &best, &checkpoint.record.files[TENSORS].sha256)?;
     let record = Record {
         table: table.clone(),
         examples,

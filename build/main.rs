@@ -8,6 +8,7 @@ mod stages;
 
 use clap::Parser;
 use stages::{
+    adapter,
     arguments::{Arguments, Choices, Command, Name, between},
     artifact::{ArtifactError, Artifacts, at, finished},
     base::{self, BaseError},
@@ -35,12 +36,13 @@ use stages::{
     recipe::{Recipe, RecipeError},
     retrieval::{self, RetrievalError},
     show,
-    sources::{Sources, SourcesError},
+    sources::{ENCODER_ADAPTER, Sources, SourcesError},
+    tune::{self, TuneError},
     verify::{self, VerifyError},
 };
 use std::{
     env,
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -75,6 +77,8 @@ enum Failure {
     EncoderBase(#[from] EncoderBaseError),
     #[error(transparent)]
     Encoder(#[from] EncoderError),
+    #[error(transparent)]
+    Tune(#[from] TuneError),
     #[error(transparent)]
     Embed(#[from] EmbedError),
     #[error(transparent)]
@@ -135,6 +139,7 @@ fn main() -> ExitCode {
             let checkpoint = folder().join(import::STAGE.folder());
             ranking::run(&checkpoint, Path::new("."), &words, rows).map_err(Failure::from).and_then(|list| print(&list))
         }
+        Command::Tune { recipe, encoder } => tune_encoder(recipe.as_deref(), encoder.as_deref()),
         Command::Bench(options) => bench::run(&options).map_err(Failure::from).and_then(|report| print(&report)),
         Command::BenchOnce(run) => bench::once(&run, &mut io::stdout()).map_err(Failure::from),
         Command::Verify { base } => verify_model(base.as_deref()),
@@ -153,6 +158,31 @@ fn exit_code(result: &Result<(), Failure>) -> ExitCode {
         Err(Failure::Usage(_) | Failure::Recipe(_) | Failure::Prune(PruneError::Plan(_))) => ExitCode::from(2),
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// The adapter is whole in a folder of its own before it takes the place of the one that was there.
+fn tune_encoder(recipe: Option<&Path>, encoder: Option<&Path>) -> Result<(), Failure> {
+    let tables = Recipe::load(recipe)?.tables;
+    let Some(table) = &tables.encoder.adapter else {
+        return Err(Failure::Usage("the recipe has no table [encoder.adapter]".into()));
+    };
+    let (sources, folder) = (Sources::find(Path::new("."))?, folder());
+    let work = folder.join("tune");
+    fs::create_dir_all(&work).map_err(at(&work))?;
+    start_log(&folder.join("log.txt"))?;
+    let progress = bar("fetch");
+    let base = encoder_base::locate(encoder, &progress)?;
+    progress.finish_and_clear();
+    let dense = encoder::dense(&tables.encoder, &base, &sources, &work)?;
+    let knowledge = sources.knowledge()?;
+    tune::run(table, dense, knowledge.entries(), &base.inputs[TENSORS], &work, &counter("tune"))?;
+    let shipped = sources.path(ENCODER_ADAPTER);
+    let shipped = shipped.parent().unwrap_or(&shipped);
+    fs::create_dir_all(shipped).map_err(at(shipped))?;
+    for name in [adapter::WEIGHTS, adapter::CONFIG] {
+        fs::copy(work.join(name), shipped.join(name)).map_err(at(&shipped.join(name)))?;
+    }
+    Ok(fs::remove_dir_all(&work).map_err(at(&work))?)
 }
 
 fn ask(question: &str, choices: &Choices) -> Result<(), Failure> {

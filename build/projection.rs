@@ -31,15 +31,19 @@ pub fn questions_of(entries: &[Entry]) -> Vec<Vec<usize>> {
     all
 }
 
-/// [`texts_of`] without the paraphrases whose number is `fold` modulo `folds`: what a projection may be learnt from that
-/// is measured on these.
-pub fn texts_without(entries: &[Entry], fold: usize, folds: usize) -> Vec<Vec<usize>> {
+/// Of an entry's paraphrases the first and each seventh after it: nothing is tuned on them, so that it can be measured on them.
+pub fn is_held(paraphrase: usize) -> bool {
+    paraphrase.is_multiple_of(7)
+}
+
+/// [`texts_of`] without the paraphrases that are held back.
+pub fn texts_learnt(entries: &[Entry]) -> Vec<Vec<usize>> {
     let mut all = texts_of(entries);
     for (entry, places) in entries.iter().zip(&mut all) {
         // The entry's own question comes first.
         let first = places[0] + 1;
         let paraphrases = first..first + entry.paraphrases.len();
-        places.retain(|place| !paraphrases.contains(place) || (place - first) % folds != fold);
+        places.retain(|place| !paraphrases.contains(place) || !is_held(place - first));
     }
     all
 }

@@ -203,6 +203,56 @@ pub struct Encoder {
     pub embedding: BlockFormat,
     /// All other matrices.
     pub format: BlockFormat,
+    /// How its adapter is trained; left out, the encoder stays as it is.
+    pub adapter: Option<EncoderAdapter>,
+}
+
+/// How the sentence encoder's adapter is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderAdapter {
+    /// Columns of B, rows of A.
+    pub rank: usize,
+    /// The change is multiplied by alpha / rank.
+    pub alpha: f64,
+    /// Steps of training.
+    pub steps: usize,
+    /// Entries in a step, with two texts each.
+    pub entries: usize,
+    /// After the warm-up; it falls to 0 along a cosine.
+    pub learning_rate: f64,
+    /// Steps in which it rises.
+    pub warmup: usize,
+    /// What cosines are multiplied by before the softmax.
+    pub sharpness: f64,
+    /// Largest norm of a step's gradients.
+    pub clip: f64,
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+}
+
+impl EncoderAdapter {
+    /// # Errors
+    /// What would spoil the encoder.
+    fn check(&self) -> Result<(), String> {
+        hold(
+            "encoder.adapter",
+            &[
+                ("rank", &self.rank, self.rank > 0, COUNT),
+                ("alpha", &self.alpha, positive(self.alpha), POSITIVE),
+                ("steps", &self.steps, self.steps > 0, COUNT),
+                (
+                    "entries",
+                    &self.entries,
+                    self.entries > 1,
+                    "a whole number from 2: texts are told apart from others'",
+                ),
+                ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
+                ("sharpness", &self.sharpness, positive(self.sharpness), POSITIVE),
+                ("clip", &self.clip, positive(self.clip), POSITIVE),
+            ],
+        )
+    }
 }
 
 /// How the vectors' projection is learnt.
@@ -338,6 +388,7 @@ impl Recipe {
         let tables: Tables = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
         tables.prune.check().map_err(|error| invalid(error.to_string()))?;
         tables.finetune.as_ref().map_or(Ok(()), Finetune::check).map_err(invalid)?;
+        tables.encoder.adapter.as_ref().map_or(Ok(()), EncoderAdapter::check).map_err(invalid)?;
         tables.embed.check().map_err(invalid)?;
         tables.bundle.gates.as_ref().map_or(Ok(()), Gates::check).map_err(invalid)?;
         Ok(Recipe { tables, sha256: sha256(text.as_bytes()) })

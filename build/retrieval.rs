@@ -32,8 +32,6 @@ use super::{
         self, DEVELOPMENT, DEVELOPMENT_VARIANTS, Kind, Question, QuestionsError, TEST, TEST_VARIANTS, VALIDATION, Why,
     },
     recipe,
-    sources::{Sources, SourcesError},
-    subject,
 };
 
 /// Worst misses shown for each set.
@@ -66,12 +64,6 @@ pub enum RetrievalError {
     /// They are faulty.
     #[error(transparent)]
     Vectors(#[from] VectorsError),
-    /// A projection or a subject cannot be learnt.
-    #[error("what is learnt of the vectors: {0}")]
-    Learn(#[from] candle_core::Error),
-    /// The texts off topic cannot be read.
-    #[error(transparent)]
-    Sources(#[from] SourcesError),
     /// The encoder fails.
     #[error(transparent)]
     Encoder(#[from] EngineError),
@@ -88,9 +80,6 @@ pub struct Report {
     pub below: Vec<String>,
 }
 
-/// Paraphrases are left out of what a projection is learnt from in so many parts.
-const FOLDS: usize = 5;
-
 /// What hits are ranked by.
 type Ranking = fn(&Hit) -> f32;
 
@@ -101,10 +90,10 @@ const SHIPPED: Ranking = |hit| hit.score;
 const RANKINGS: [(&str, bool, Ranking); 6] = [
     ("words (BM25)", true, |hit| hit.parts.words),
     ("words and fragments", true, |hit| hit.parts.words + hit.parts.fragments),
-    ("encoder alone", false, |hit| hit.parts.asked.max(hit.parts.answered)),
-    ("encoder, tuned", true, |hit| hit.parts.asked.max(hit.parts.answered)),
-    ("fused, encoder untuned", false, SHIPPED),
-    ("fused, tuned: as shipped", true, SHIPPED),
+    ("encoder, not projected", false, |hit| hit.parts.asked.max(hit.parts.answered)),
+    ("encoder, projected", true, |hit| hit.parts.asked.max(hit.parts.answered)),
+    ("fused, not projected", false, SHIPPED),
+    ("fused, projected: shipped", true, SHIPPED),
 ];
 
 /// A question with what is accepted and what was found.
@@ -170,9 +159,10 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
         }
         misses(&mut report, entries, &real);
     }
-    let others = library.encoder.encode_all(&Sources::find(root)?.off_topic()?, &|_| ())?;
-    let left_out = paraphrases(entries, &raw, &others, &tables.embed)?;
-    table_of(&mut report, "paraphrases, each left out of the index in turn", &left_out);
+    let path = bundle.vectors();
+    let shipped = Vectors::parse(&fs::read(&path).map_err(at(&path))?, entries)?;
+    let left_out = paraphrases(entries, &raw, &shipped);
+    table_of(&mut report, "paraphrases that nothing learnt from, each left out of the index in turn", &left_out);
     let refused = left_out.iter().filter(|one| !one.on_topic).count();
     let _ = writeln!(report, "  refused: {refused} of {} real questions", left_out.len());
     misses(&mut report, entries, &left_out);
@@ -230,48 +220,35 @@ fn signals(question: &Question, targets: &Targets) -> Vec<String> {
     assess(&snapshot, targets, question.stage.unwrap_or_default(), Period::of(&snapshot)).signals()
 }
 
-/// Asks every paraphrase of an index that lacks it: the first of all entries, then the second, and so on; with a
-/// projection and a subject that were learnt without it and some others. Its own vector, `raw`, is its question's vector;
-/// `others` are those of texts off topic.
-fn paraphrases(
-    entries: &[Entry],
-    raw: &Vectors,
-    others: &[Vec<f32>],
-    table: &recipe::Embed,
-) -> Result<Vec<Asked>, RetrievalError> {
+/// Asks every paraphrase that is held back of an index that lacks it: the first of all entries, then the next, and so on. Its own
+/// vector, `raw`, is its question's vector; projection and subject are those of the `shipped` vectors.
+fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked> {
     let rows: Vec<Vec<f32>> = (0..raw.len()).map(|row| raw.row(row)).collect();
     let most = entries.iter().map(|entry| entry.paraphrases.len()).max().unwrap_or(0);
     let mut asked = Vec::new();
-    for fold in 0..FOLDS.min(most) {
-        let without = projection::texts_without(entries, fold, FOLDS);
-        let learnt = projection::learn(table, &rows, &without)?;
-        let questions = projection::questions_of(entries).concat();
-        let kept = without.iter().flatten().filter(|row| questions.binary_search(row).is_ok());
-        let about: Vec<Vec<f32>> = kept.map(|&row| rows[row].clone()).collect();
-        let subject = subject::learn(table.ridge, &about, others)?;
-        for turn in (fold..most).step_by(FOLDS) {
-            let (mut without, mut left_out, mut places) = (entries.to_vec(), Vec::new(), HashSet::new());
-            for (index, (entry, texts)) in without.iter_mut().zip(projection::texts_of(entries)).enumerate() {
-                if turn < entry.paraphrases.len() {
-                    // The texts begin with the question.
-                    places.insert(texts[1 + turn]);
-                    left_out.push((index, entry.paraphrases.remove(turn), texts[1 + turn]));
-                }
+    for turn in (0..most).filter(|&turn| projection::is_held(turn)) {
+        let (mut without, mut left_out, mut places) = (entries.to_vec(), Vec::new(), HashSet::new());
+        for (index, (entry, texts)) in without.iter_mut().zip(projection::texts_of(entries)).enumerate() {
+            if turn < entry.paraphrases.len() {
+                // The texts begin with the question.
+                places.insert(texts[1 + turn]);
+                left_out.push((index, entry.paraphrases.remove(turn), texts[1 + turn]));
             }
-            let kept: Vec<Vec<f32>> =
-                rows.iter().enumerate().filter(|(row, _)| !places.contains(row)).map(|(_, row)| row.clone()).collect();
-            let index_of =
-                |projection| Index::new(&without, Some(Vectors::quantize(&kept, projection, subject.clone())));
-            let (index, plain) = (index_of(learnt.clone()), index_of(Projection::identity(raw.width())));
-            asked.par_extend(left_out.into_par_iter().map(|(entry, question, place)| {
-                let query = Query { text: &question, vector: Some(&rows[place]), ..Query::default() };
-                let (found, plain) = (index.search(&query), plain.search(&query).hits);
-                let (accepted, on_topic) = (vec![entry], found.on_topic);
-                Asked { question, accepted, hits: found.hits, plain, on_topic, readings: false }
-            }));
         }
+        let kept: Vec<Vec<f32>> =
+            rows.iter().enumerate().filter(|(row, _)| !places.contains(row)).map(|(_, row)| row.clone()).collect();
+        let index_of = |projection: Projection| {
+            Index::new(&without, Some(Vectors::quantize(&kept, projection, shipped.subject().clone())))
+        };
+        let (index, plain) = (index_of(shipped.projection().clone()), index_of(Projection::identity(raw.width())));
+        asked.par_extend(left_out.into_par_iter().map(|(entry, question, place)| {
+            let query = Query { text: &question, vector: Some(&rows[place]), ..Query::default() };
+            let (found, plain) = (index.search(&query), plain.search(&query).hits);
+            let (accepted, on_topic) = (vec![entry], found.on_topic);
+            Asked { question, accepted, hits: found.hits, plain, on_topic, readings: false }
+        }));
     }
-    Ok(asked)
+    asked
 }
 
 /// Share of questions with an accepted entry among the first one and two, by each ranking.

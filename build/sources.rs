@@ -41,6 +41,11 @@ pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
 /// Its description.
 pub const ADAPTER_CONFIG: &str = "data/model/adapter_config.json";
 
+/// The sentence encoder's adapter that is shipped, and what it is.
+pub const ENCODER_ADAPTER: &str = "data/model/encoder/adapter_model.safetensors";
+/// Its description.
+pub const ENCODER_ADAPTER_CONFIG: &str = "data/model/encoder/adapter_config.json";
+
 /// How its training went; for `report.html` only.
 pub const TRAINING: &str = "data/model/training.json";
 /// What [`Sources::knowledge`] is made from.
@@ -60,7 +65,14 @@ const FILES: [&str; 10] = [
 ];
 
 /// Needed by some recipes only: where they are missing, what reads them says so.
-const OTHERS: [&str; 4] = [CALIBRATION_ENGLISH, CALIBRATION_KOREAN, HELD_OUT_ENGLISH, questions::DEVELOPMENT];
+const OTHERS: [&str; 6] = [
+    CALIBRATION_ENGLISH,
+    CALIBRATION_KOREAN,
+    HELD_OUT_ENGLISH,
+    questions::DEVELOPMENT,
+    ENCODER_ADAPTER,
+    ENCODER_ADAPTER_CONFIG,
+];
 
 /// Why they cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -47,6 +47,7 @@ pub mod encoder;
 pub mod encoder_base;
 pub mod projection;
 pub mod subject;
+pub mod tune;
 pub mod wordpiece;
 
 pub mod bundle;

@@ -49,7 +49,7 @@ impl SentenceEncoder {
     /// # Errors
     /// [`EngineError::Compute`].
     pub fn encode(&self, text: &str) -> Result<Vec<f32>, EngineError> {
-        Ok(self.forward(&[self.ids(text)?])?.remove(0))
+        Ok(self.forward(&[self.ids(text)?], Pass::Infer)?.to_vec2()?.remove(0))
     }
 
     /// The vectors of many texts, in their order. Texts of as many tokens are read together, and such groups side by side.
@@ -66,7 +66,8 @@ impl SentenceEncoder {
             .flat_map(|equal| equal.chunks(TOGETHER))
             .collect();
         let read = |group: &&[usize]| {
-            let vectors = self.forward(&group.iter().map(|&place| &*ids[place]).collect::<Vec<_>>())?;
+            let group_ids: Vec<&[u32]> = group.iter().map(|&place| &*ids[place]).collect();
+            let vectors = self.forward(&group_ids, Pass::Infer)?.to_vec2::<f32>()?;
             done(group.len());
             Ok::<_, EngineError>(vectors)
         };
@@ -76,15 +77,27 @@ impl SentenceEncoder {
         Ok(placed.into_iter().map(|(_, vector)| vector).collect())
     }
 
-    fn ids(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+    /// The ids of `text`, with those that begin and end one; no more than the encoder has positions.
+    ///
+    /// # Errors
+    /// None for UTF-8 text with a tokenizer that knows all characters.
+    pub fn ids(&self, text: &str) -> Result<Vec<u32>, EngineError> {
         let fail = |error: tokenizers::Error| candle_core::Error::Msg(format!("cannot tokenize: {error}"));
         Ok(self.tokenizer.encode_fast(text, true).map_err(fail)?.get_ids().to_vec())
     }
 
-    /// The vectors of texts of equally many tokens.
-    fn forward(&self, ids: &[impl AsRef<[u32]>]) -> Result<Vec<Vec<f32>>, EngineError> {
+    /// The encoder itself, to be trained.
+    pub fn encoder_mut(&mut self) -> &mut Encoder {
+        &mut self.encoder
+    }
+
+    /// The vectors of texts of equally many tokens: (texts, width), each of length 1.
+    ///
+    /// # Errors
+    /// [`EngineError::Compute`].
+    pub fn forward(&self, ids: &[impl AsRef<[u32]>], pass: Pass) -> Result<Tensor, EngineError> {
         let flat: Vec<u32> = ids.iter().flat_map(|ids| ids.as_ref()).copied().collect();
         let shape = (ids.len(), flat.len() / ids.len());
-        Ok(self.encoder.forward(&Tensor::from_vec(flat, shape, &Device::Cpu)?, Pass::Infer)?.to_vec2()?)
+        Ok(self.encoder.forward(&Tensor::from_vec(flat, shape, &Device::Cpu)?, pass)?)
     }
 }

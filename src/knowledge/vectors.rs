@@ -157,6 +157,11 @@ impl Vectors {
         self.width
     }
 
+    /// What the vectors were projected with.
+    pub fn projection(&self) -> &Projection {
+        &self.projection
+    }
+
     /// What tells whether a question is about growing tomatoes.
     pub fn subject(&self) -> &Subject {
         &self.subject

@@ -138,6 +138,24 @@ impl Encoder {
         Ok(Self { config, words, positions, norm, layers })
     }
 
+    /// Its matrices under their modules' Hugging Face names, layer by layer: what an adapter may change.
+    pub fn matrices(&mut self) -> Vec<(String, &mut Linear)> {
+        let mut all = Vec::new();
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            for (part, affine) in [
+                ("attention.self.query", &mut layer.query),
+                ("attention.self.key", &mut layer.key),
+                ("attention.self.value", &mut layer.value),
+                ("attention.output.dense", &mut layer.output),
+                ("intermediate.dense", &mut layer.up),
+                ("output.dense", &mut layer.down),
+            ] {
+                all.push((format!("encoder.layer.{index}.{part}"), &mut affine.weight));
+            }
+        }
+        all
+    }
+
     /// Its shape.
     pub fn config(&self) -> Config {
         self.config

@@ -1,0 +1,221 @@
+//! `pipeline tune`: trains the sentence encoder's adapter, so that a question lies near the other ways of asking for its entry
+//! and near what answers it.
+//!
+//! Low-rank adapters on the frozen f32 encoder; the texts of the other entries of a step are what a text is told apart from
+//! (InfoNCE, as the projection). A part of the paraphrases is never learnt from: what is tuned is measured on them. Does NOT
+//! know any question that something is measured with.
+
+use candle_core::{D, Device, Tensor, Var};
+use candle_nn::ops::log_softmax;
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use std::{collections::BTreeMap, path::Path};
+use tomato_assistant::{
+    engine::{EngineError, sentence::SentenceEncoder},
+    knowledge::{
+        Entry,
+        vectors::{asked, texts},
+    },
+    model::ops::Pass,
+};
+
+use super::{
+    adam::{Adam, Sick},
+    adapter::{self, AdapterError},
+    draw::Draw,
+    projection::is_held,
+    recipe,
+};
+
+/// A passage is learnt with instead of another question once in so many.
+const PASSAGE: f64 = 0.35;
+/// Entries among which the near ones of a step are drawn.
+const NEAREST: usize = 12;
+/// Near entries that come with one drawn by chance, in every other step.
+const COMPANY: usize = 3;
+/// Steps between two lines of the log.
+const TOLD: usize = 25;
+/// What the adapted modules are called.
+const MODULES: [&str; 4] = ["query", "key", "value", "dense"];
+
+/// Why there is no adapter.
+#[derive(Debug, thiserror::Error)]
+pub enum TuneError {
+    /// The encoder fails.
+    #[error(transparent)]
+    Encoder(#[from] EngineError),
+    /// The computation failed.
+    #[error("training the sentence encoder: {0}")]
+    Compute(#[from] candle_core::Error),
+    /// The training cannot go on.
+    #[error(transparent)]
+    Sick(#[from] Sick),
+    /// It cannot be written.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// Fewer entries than a step takes.
+    #[error("there are {found} entries, and a step of [encoder.adapter] takes {needed}; lower entries in the recipe")]
+    TooFew {
+        /// Entries that there are.
+        found: usize,
+        /// Entries of a step.
+        needed: usize,
+    },
+}
+
+/// What an entry is learnt by, as ids.
+struct Material {
+    questions: Vec<Vec<u32>>,
+    passages: Vec<Vec<u32>>,
+}
+
+/// Trains on the f32 encoder `encoder` with the texts of `entries` and writes the adapter into `out`; `base_sha256` is the hash of
+/// the weights that it belongs to. `bar` counts steps. The same every time.
+///
+/// # Errors
+/// [`TuneError`].
+pub fn run(
+    table: &recipe::EncoderAdapter,
+    mut encoder: SentenceEncoder,
+    entries: &[Entry],
+    base_sha256: &str,
+    out: &Path,
+    bar: &ProgressBar,
+) -> Result<(), TuneError> {
+    if entries.len() < table.entries {
+        return Err(TuneError::TooFew { found: entries.len(), needed: table.entries });
+    }
+    let material = entries.iter().map(|entry| material(&encoder, entry)).collect::<Result<Vec<_>, _>>()?;
+    let near = near(&encoder, entries)?;
+    let mut draw = Draw::new(table.seed);
+    let mut variables = Vec::new();
+    for (module, linear) in encoder.encoder_mut().matrices() {
+        variables.extend(adapter::adapt(linear, &module, (table.rank, table.alpha), &mut draw)?);
+    }
+    let mut adam = Adam::new(variables, 0.0, table.clip);
+    bar.set_length(table.steps as u64);
+    let mut losses = Vec::new();
+    for step in 0..table.steps {
+        let chosen = choose(&mut draw, table.entries, &near, step % 2 == 1);
+        let pairs: Vec<(&[u32], &[u32])> = chosen.iter().map(|&entry| pair(&mut draw, &material[entry])).collect();
+        losses.push(learn(&encoder, &pairs, table.sharpness, &mut adam)?);
+        adam.health()?;
+        let warm = ((step + 1) as f64 / table.warmup.max(1) as f64).min(1.0);
+        let rest = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / table.steps as f64).cos());
+        adam.step(table.learning_rate * warm * rest)?;
+        bar.inc(1);
+        if (step + 1) % TOLD == 0 {
+            let mean = losses.drain(..).sum::<f32>() / TOLD as f32;
+            log::info!("step {} of {}, loss {mean:.3}", step + 1, table.steps);
+        }
+    }
+    bar.finish();
+    let modules = MODULES.map(String::from).into();
+    Ok(adapter::save(out, (table.rank, table.alpha), modules, &adam.values(), base_sha256)?)
+}
+
+/// The texts of an entry that may be learnt from.
+fn material(encoder: &SentenceEncoder, entry: &Entry) -> Result<Material, EngineError> {
+    let all = texts(entry);
+    let (questions, passages) = all.split_at(asked(entry));
+    let read = |texts: &[String], kept: &dyn Fn(usize) -> bool| {
+        let kept = texts.iter().enumerate().filter(|(place, _)| kept(*place));
+        kept.map(|(_, text)| encoder.ids(text)).collect::<Result<Vec<_>, _>>()
+    };
+    Ok(Material {
+        // The entry's own question comes first, then the paraphrases.
+        questions: read(questions, &|place| !(1..=entry.paraphrases.len()).contains(&place) || !is_held(place - 1))?,
+        passages: read(passages, &|_| true)?,
+    })
+}
+
+/// For each entry the places of those whose answers lie nearest by the untrained encoder.
+fn near(encoder: &SentenceEncoder, entries: &[Entry]) -> Result<Vec<Vec<usize>>, EngineError> {
+    let answers: Vec<String> = entries.iter().filter_map(|entry| texts(entry).pop()).collect();
+    let vectors = encoder.encode_all(&answers, &|_| ())?;
+    let nearest = |own: usize| {
+        let cosine = |other: usize| vectors[own].iter().zip(&vectors[other]).map(|(a, b)| a * b).sum::<f32>();
+        let mut others: Vec<(f32, usize)> =
+            (0..vectors.len()).filter(|&other| other != own).map(|other| (cosine(other), other)).collect();
+        others.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        others.into_iter().take(NEAREST).map(|(_, other)| other).collect()
+    };
+    Ok((0..vectors.len()).map(nearest).collect())
+}
+
+/// `count` different entries: drawn by chance, or in companies that lie near each other.
+fn choose(draw: &mut Draw, count: usize, near: &[Vec<usize>], companies: bool) -> Vec<usize> {
+    let mut chosen: Vec<usize> = Vec::with_capacity(count);
+    while chosen.len() < count {
+        let first = draw.below(near.len());
+        let mut company = vec![first];
+        if companies && !near[first].is_empty() {
+            company.extend((0..COMPANY).map(|_| *draw.one(&near[first])));
+        }
+        for entry in company {
+            if chosen.len() < count && !chosen.contains(&entry) {
+                chosen.push(entry);
+            }
+        }
+    }
+    chosen
+}
+
+/// A question of an entry, and another question or a passage of it.
+fn pair<'a>(draw: &mut Draw, material: &'a Material) -> (&'a [u32], &'a [u32]) {
+    let first = draw.below(material.questions.len());
+    if material.questions.len() < 2 || draw.share() < PASSAGE {
+        let passage: &Vec<u32> = draw.one(&material.passages);
+        return (&material.questions[first], passage);
+    }
+    let other = (first + 1 + draw.below(material.questions.len() - 1)) % material.questions.len();
+    (&material.questions[first], &material.questions[other])
+}
+
+/// Adds to `adam` what is learnt from `pairs`, and gives their loss: the mean of -ln of the share that the right other text has,
+/// both ways.
+fn learn(
+    encoder: &SentenceEncoder,
+    pairs: &[(&[u32], &[u32])],
+    sharpness: f64,
+    adam: &mut Adam,
+) -> Result<f32, TuneError> {
+    let all: Vec<&[u32]> = pairs.iter().map(|pair| pair.0).chain(pairs.iter().map(|pair| pair.1)).collect();
+    let mut lengths: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    all.iter().enumerate().for_each(|(place, ids)| lengths.entry(ids.len()).or_default().push(place));
+    // Texts of one length are read together, and such groups side by side; the loss needs them all.
+    let groups: Vec<Vec<usize>> = lengths.into_values().collect();
+    let read =
+        |group: &Vec<usize>| encoder.forward(&group.iter().map(|&place| all[place]).collect::<Vec<_>>(), Pass::Train);
+    let vectors = groups.par_iter().with_max_len(1).map(read).collect::<Result<Vec<Tensor>, _>>()?;
+    let mut places = vec![0u32; all.len()];
+    groups.iter().flatten().enumerate().for_each(|(row, &place)| places[place] = row as u32);
+    let detached: Vec<Tensor> = vectors.iter().map(Tensor::detach).collect();
+    let rows = Var::from_tensor(&Tensor::cat(&detached, 0)?)?;
+    let ordered = rows.index_select(&Tensor::new(places, &Device::Cpu)?, 0)?;
+    let (ones, others) = (ordered.narrow(0, 0, pairs.len())?, ordered.narrow(0, pairs.len(), pairs.len())?);
+    let cosines = (ones.matmul(&others.t()?)? * sharpness)?;
+    let own = Tensor::eye(pairs.len(), cosines.dtype(), &Device::Cpu)?;
+    let lost = |cosines: &Tensor| -> candle_core::Result<Tensor> {
+        (log_softmax(cosines, D::Minus1)? * &own)?.sum_all()? * (-0.5 / pairs.len() as f64)
+    };
+    let loss = (lost(&cosines)? + lost(&cosines.t()?.contiguous()?)?)?;
+    let slopes = loss.backward()?;
+    let slope = slopes.get(rows.as_tensor()).ok_or_else(|| candle_core::Error::Msg("no gradient".into()))?;
+    // What each group's vectors did to the loss, back through the encoder.
+    let mut first = 0;
+    let parts: Vec<(Tensor, Tensor)> = vectors
+        .into_iter()
+        .map(|vectors| {
+            let count = vectors.dim(0)?;
+            first += count;
+            Ok((slope.narrow(0, first - count, count)?, vectors))
+        })
+        .collect::<candle_core::Result<_>>()?;
+    let back = |(slope, vectors): &(Tensor, Tensor)| adam.gradients(&(vectors * slope)?.sum_all()?.backward()?);
+    let gradients = parts.par_iter().with_max_len(1).map(back).collect::<Vec<_>>();
+    for gradients in gradients {
+        adam.add(&gradients?, 1.0);
+    }
+    Ok(loss.to_scalar()?)
+}
