@@ -5,7 +5,7 @@
 use std::{cmp::Reverse, fs, path::Path};
 use tomato_assistant::bundle::{
     Bundle, BundleError, ENCODER, ENCODER_TOKENIZER, FileEntry, KNOWLEDGE, MANIFEST, MODEL, Manifest, NOTICE,
-    Provenance, TARGETS, TOKENIZER, VECTORS, sha256,
+    Provenance, TARGETS, TOKENIZER, VECTORS, WORDS, sha256,
 };
 
 use super::{
@@ -69,9 +69,16 @@ pub struct Parts<'a> {
 
 impl Parts<'_> {
     /// The files that go into a bundle as they are.
-    fn files(&self) -> [(&Artifact, &'static str); 5] {
+    fn files(&self) -> [(&Artifact, &'static str); 6] {
         let Parts { model, encoder, vectors } = self;
-        [(model, MODEL), (model, TOKENIZER), (encoder, ENCODER), (encoder, ENCODER_TOKENIZER), (vectors, VECTORS)]
+        [
+            (model, MODEL),
+            (model, TOKENIZER),
+            (encoder, ENCODER),
+            (encoder, ENCODER_TOKENIZER),
+            (encoder, WORDS),
+            (vectors, VECTORS),
+        ]
     }
 }
 

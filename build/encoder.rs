@@ -5,9 +5,9 @@
 
 use indicatif::ProgressBar;
 use serde::Deserialize;
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 use tomato_assistant::{
-    bundle::{ENCODER, ENCODER_TOKENIZER},
+    bundle::{ENCODER, ENCODER_TOKENIZER, WORDS},
     climate::{Measure, Stage as GrowthStage},
     engine::{EngineError, sentence::SentenceEncoder},
     model::weights::ggml_name,
@@ -18,15 +18,15 @@ use super::{
     artifact::{ArtifactError, Origin, Stage, at},
     blocks::{self, BlocksError},
     checkpoint::{Checkpoint, TENSORS, TOKENIZER},
-    encoder_base::{Config, EncoderBase, EncoderBaseError, POSITIONS, WORDS},
+    encoder_base::{Config, EncoderBase, EncoderBaseError, POSITIONS, WORDS as TOKENS},
     import::ImportError,
     recipe,
-    sources::{ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG, KNOWLEDGE, Sources, SourcesError},
+    sources::{ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG, KNOWLEDGE, Sources, SourcesError, VOCABULARY},
     wordpiece::{self, Cut, CutError},
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 7, name: "encoder", revision: 2 };
+pub const STAGE: Stage = Stage { number: 7, name: "encoder", revision: 3 };
 
 /// What model and tokenizer may take in a bundle together, bytes.
 const BUDGET: u64 = 15_000_000;
@@ -150,6 +150,7 @@ pub fn origin(table: &recipe::Encoder, base: &EncoderBase, sources: &Sources) ->
     if table.adapter.is_some() {
         inputs.extend(sources.inputs(&[ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG]));
     }
+    inputs.extend(sources.inputs(&[VOCABULARY]));
     Origin::new(&STAGE, table, inputs)
 }
 
@@ -173,6 +174,8 @@ pub fn run(
     let cut = wordpiece::cut(&tokenizer, &texts(sources)?, table.vocabulary)?;
     let (model, cut_tokenizer) = (out.join(ENCODER), out.join(ENCODER_TOKENIZER));
     fs::write(&cut_tokenizer, &cut.json).map_err(at(&cut_tokenizer))?;
+    let list = out.join(WORDS);
+    fs::write(&list, words(&tokenizer, sources)?.join("\n")).map_err(at(&list))?;
     write_model(table, &config, base, &cut, Form::Quantized(None), &model, bar)?;
     let size = |path: &Path| Ok::<u64, ArtifactError>(fs::metadata(path).map_err(at(path))?.len());
     let bytes = size(&model)? + size(&cut_tokenizer)?;
@@ -234,6 +237,22 @@ enum Form<'a> {
     Quantized(Option<&'a Adapter>),
 }
 
+/// Words that are spelt right: those of the original's vocabulary, the most common first, then those that the language model's
+/// has besides.
+fn words(tokenizer: &[u8], sources: &Sources) -> Result<Vec<String>, EncoderError> {
+    let mut words = wordpiece::words(tokenizer)?;
+    let mut known: HashSet<String> = words.iter().cloned().collect();
+    for line in sources.read(VOCABULARY)?.lines() {
+        // After a space, in small letters: what begins with a capital is a name more often than not.
+        let piece = serde_json::from_str::<String>(line).unwrap_or_default();
+        let word = piece.strip_prefix('▁').unwrap_or_default();
+        if !word.is_empty() && word.chars().all(char::is_lowercase) && known.insert(word.into()) {
+            words.push(word.into());
+        }
+    }
+    Ok(words)
+}
+
 /// Every text that must keep its pieces: what entries are found by and read, and the names of what is measured.
 fn texts(sources: &Sources) -> Result<Vec<String>, SourcesError> {
     let mut texts: Vec<String> = Measure::all().map(|measure| measure.name().replace('_', " ")).collect();
@@ -273,7 +292,7 @@ fn write_model(
             values.iter_mut().zip(change).for_each(|(value, change): (&mut f32, f32)| *value += change);
         }
         let mut format = None;
-        if name == WORDS {
+        if name == TOKENS {
             values = rows(&values, shape[1], &cut.rows)?;
             (shape[0], format) = (cut.rows.len(), Some(table.embedding));
         } else if name == POSITIONS {

@@ -1,8 +1,8 @@
 //! `pipeline retrieval`: how often the right entry is found, and how often a question is rightly refused.
 //!
 //! Turns the built bundle's entries, vectors and encoder and the question sets into a table: words alone, with fragments,
-//! meaning alone, all together, each with and without the learnt projection. Paraphrases are left out of the index in
-//! turn, and of what their projection is learnt from. Holds a bundle against the recipe's gates. Does NOT know the model.
+//! meaning alone, all together, each with and without the learnt projection. Paraphrases that nothing was tuned on are left
+//! out of the index in turn. Holds a bundle against the recipe's gates. Does NOT know the model.
 
 use rayon::prelude::*;
 use std::{

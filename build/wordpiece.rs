@@ -107,6 +107,16 @@ pub fn cut(json: &[u8], texts: &[String], most: usize) -> Result<Cut, CutError> 
     Ok(Cut { json, rows })
 }
 
+/// The whole words among the pieces of the tokenizer in `json`, the most common first.
+///
+/// # Errors
+/// [`CutError::Tokenizer`].
+pub fn words(json: &[u8]) -> Result<Vec<String>, CutError> {
+    let file: Value = serde_json::from_slice(json).map_err(|error| CutError::Tokenizer(error.to_string()))?;
+    let names = by_id(&file["model"]["vocab"]).ok_or_else(|| CutError::Tokenizer("its ids have gaps".into()))?;
+    Ok(names.into_iter().filter(|name| name.chars().all(char::is_alphabetic)).collect())
+}
+
 /// Pieces in order of their ids; None where an id is missing or there twice.
 fn by_id(vocabulary: &Value) -> Option<Vec<String>> {
     let vocabulary = vocabulary.as_object()?;

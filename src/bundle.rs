@@ -30,6 +30,8 @@ pub const TOKENIZER: &str = "tokenizer.json";
 pub const ENCODER: &str = "encoder.gguf";
 /// The encoder's tokenizer, Hugging Face `tokenizer.json` too.
 pub const ENCODER_TOKENIZER: &str = "encoder-tokenizer.json";
+/// Words that are spelt right, a line each, the most common first.
+pub const WORDS: &str = "words.txt";
 /// What the encoder makes of the entries, in their order: [`crate::knowledge::vectors::Vectors`].
 pub const VECTORS: &str = "vectors.safetensors";
 /// The curated entries, a JSON array of [`crate::knowledge::Entry`].
@@ -39,7 +41,8 @@ pub const TARGETS: &str = "targets.toml";
 /// Licence notices that must travel with the weights.
 pub const NOTICE: &str = "NOTICE";
 /// What every bundle holds besides its manifest.
-pub const REQUIRED: [&str; 8] = [MODEL, TOKENIZER, ENCODER, ENCODER_TOKENIZER, VECTORS, KNOWLEDGE, TARGETS, NOTICE];
+pub const REQUIRED: [&str; 9] =
+    [MODEL, TOKENIZER, ENCODER, ENCODER_TOKENIZER, WORDS, VECTORS, KNOWLEDGE, TARGETS, NOTICE];
 
 /// No real manifest comes near this; reading stops here when the folder turns out to be something else. Bytes.
 const MANIFEST_LIMIT: u64 = 1 << 20;
@@ -335,6 +338,11 @@ impl Bundle {
     /// Path of the sentence encoder's `tokenizer.json`.
     pub fn encoder_tokenizer(&self) -> PathBuf {
         self.dir.join(ENCODER_TOKENIZER)
+    }
+
+    /// Path of the list of words that are spelt right.
+    pub fn words(&self) -> PathBuf {
+        self.dir.join(WORDS)
     }
 
     /// Path of the entries' vectors, safetensors.

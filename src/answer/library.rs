@@ -70,11 +70,9 @@ impl Library {
     pub fn open(bundle: &Bundle) -> Result<Self, OpenError> {
         let (indexed, encoder) =
             rayon::join(|| index(bundle), || SentenceEncoder::open(&bundle.encoder(), &bundle.encoder_tokenizer()));
-        let (knowledge, index) = indexed?;
+        let (knowledge, index, spelling) = indexed?;
         let targets = Targets::parse(&text(&bundle.targets())?)?;
-        let encoder = encoder?;
-        let spelling = Spelling::new(knowledge.entries(), encoder.words().iter().map(String::as_str));
-        Ok(Self { knowledge, index, encoder, spelling, targets })
+        Ok(Self { knowledge, index, encoder: encoder?, spelling, targets })
     }
 
     /// Mends the words of `question` and gives it its vector.
@@ -95,13 +93,14 @@ impl Understood<'_> {
     }
 }
 
-fn index(bundle: &Bundle) -> Result<(Knowledge, Index), OpenError> {
+fn index(bundle: &Bundle) -> Result<(Knowledge, Index, Spelling), OpenError> {
     let knowledge = Knowledge::parse(&text(&bundle.knowledge())?)?;
     let path = bundle.vectors();
     let bytes = fs::read(&path).map_err(|cause| OpenError::Read { path, cause })?;
     let vectors = Vectors::parse(&bytes, knowledge.entries())?;
     let index = Index::new(knowledge.entries(), Some(vectors));
-    Ok((knowledge, index))
+    let spelling = Spelling::new(knowledge.entries(), text(&bundle.words())?.lines());
+    Ok((knowledge, index, spelling))
 }
 
 fn text(path: &Path) -> Result<String, OpenError> {

@@ -38,12 +38,6 @@ impl SentenceEncoder {
         Ok(Self { tokenizer: pieces, encoder })
     }
 
-    /// The whole words among its pieces, in the order of its vocabulary: BERT's is sorted by how common they are.
-    pub fn words(&self) -> Vec<String> {
-        let pieces = (0..self.tokenizer.get_vocab_size(false) as u32).filter_map(|id| self.tokenizer.id_to_token(id));
-        pieces.filter(|piece| piece.chars().all(char::is_alphabetic)).collect()
-    }
-
     /// The vector of `text`; of an empty text too.
     ///
     /// # Errors

@@ -17,6 +17,9 @@ const SHORTEST: usize = 3;
 const GENERAL: f32 = 3000.0;
 const GENERAL_RANK: f32 = 20.0;
 
+/// General words of a higher rank are known, but nothing becomes one of them.
+const COMMONEST: usize = 20_000;
+
 /// How much less likely a slip of cost 1 makes a word, as a natural logarithm. Set, with the costs, on the development questions
 /// with typing errors.
 const SLIP: f32 = 5.0;
@@ -26,6 +29,9 @@ const WRITTEN: f32 = 0.8;
 
 /// A wrong first letter is a rarer slip than others.
 const FIRST: f32 = 0.5;
+
+/// Weight of a word above which it may be a part of another: it stands once among the entries, or is a common one.
+const COMMON: f32 = 0.4;
 
 /// A forgotten space.
 const SPACE: f32 = 0.6;
@@ -73,7 +79,7 @@ impl Spelling {
                     }
                 }
             }
-            for text in entry.keywords.iter().chain(&entry.questions) {
+            for text in entry.keywords.iter().chain(&entry.questions).chain(&entry.paraphrases) {
                 for word in lower(text).unicode_words() {
                     if !written.contains(word) {
                         written.insert(word.into());
@@ -81,12 +87,17 @@ impl Spelling {
                 }
             }
         }
+        let mut rare = HashSet::new();
         for (rank, word) in general.enumerate() {
-            *known.entry(word.into()).or_default() += GENERAL / (rank as f32 + GENERAL_RANK);
+            let count = known.entry(word.into()).or_default();
+            if rank >= COMMONEST && *count == 0.0 {
+                rare.insert(word);
+            }
+            *count += GENERAL / (rank as f32 + GENERAL_RANK);
         }
         let total = known.values().sum::<f32>().max(1.0).ln();
         known.values_mut().for_each(|count| *count = (*count + 0.5).ln());
-        let english = known.iter().filter(|(word, _)| is_english(word));
+        let english = known.iter().filter(|(word, _)| is_english(word) && !rare.contains(word.as_str()));
         let mut words: Vec<Known> = english
             .map(|(word, &weight)| Known { word: word.as_bytes().into(), letters: letters(word.as_bytes()), weight })
             .collect();
@@ -115,24 +126,38 @@ impl Spelling {
         }
     }
 
-    /// Whether `word` is a known one with an ending: "spiders", "dusting", "clipped", "plant's".
+    /// Whether `word` is a known one with an ending: "spiders", "dusting", "clipped", "crusty".
     fn is_form(&self, word: &str) -> bool {
         let known = |base: &str| self.known.contains_key(base);
-        let plain = ["'s", "s", "es"].iter().any(|ending| word.strip_suffix(ending).is_some_and(known));
+        let plain = ["s", "es", "less"].iter().any(|ending| word.strip_suffix(ending).is_some_and(known));
         let of_verb = |base: &str| {
             let double = base.bytes().rev().nth(1) == base.bytes().last();
             known(base) || known(&format!("{base}e")) || double && base.get(..base.len() - 1).is_some_and(known)
         };
-        plain || ["ed", "ing"].iter().any(|ending| word.strip_suffix(ending).is_some_and(of_verb))
+        let of_long = |base: &str| base.len() > SHORTEST && of_verb(base);
+        plain
+            || ["ed", "ing"].iter().any(|ending| word.strip_suffix(ending).is_some_and(of_verb))
+            || ["y", "ly", "er", "est"].iter().any(|ending| word.strip_suffix(ending).is_some_and(of_long))
+    }
+
+    /// Whether `word` is two known ones, neither of them rare: "daybreak".
+    fn is_compound(&self, word: &str) -> bool {
+        let common = |part: &str| {
+            let weight = self.known.get(part).filter(|_| part.len() >= SHORTEST && !terms::says_nothing(part));
+            weight.is_some_and(|weight| *weight > COMMON)
+        };
+        let parts = (1..word.len()).filter_map(|at| word.split_at_checked(at));
+        parts.into_iter().any(|(left, right)| common(left) && common(right))
     }
 
     /// What is most likely meant by `word`; None when it is known, or nothing known is near.
     fn meant(&self, word: &str) -> Option<String> {
-        if !is_english(word) || self.known.contains_key(word) || self.is_form(word) {
+        if !is_english(word) || self.known.contains_key(word) || self.is_form(word) || self.is_compound(word) {
             return None;
         }
         let typed = word.as_bytes();
-        let most = if self.written.contains(word) { WRITTEN } else { most_slips(typed.len()) };
+        let written = self.written.contains(word);
+        let most = if written { WRITTEN } else { most_slips(typed.len()) };
         let own = letters(typed);
         let near = self.words.iter().filter(|known| {
             known.word.len().abs_diff(typed.len()) <= 2 && (known.letters ^ own).count_ones() <= 2 * most.ceil() as u32
@@ -144,6 +169,10 @@ impl Spelling {
         });
         let apart = (1..word.len()).filter_map(|at| {
             let (left, right) = word.split_at_checked(at)?;
+            // Two words that say something are as good in one.
+            if written || !terms::says_nothing(left) && !terms::says_nothing(right) {
+                return None;
+            }
             let weight = |part: &str| {
                 let whole = part.len() >= SHORTEST || terms::says_nothing(part);
                 whole.then(|| self.known.get(part).copied()).flatten()
@@ -159,8 +188,9 @@ fn lower(word: &str) -> String {
     word.to_lowercase().replace('’', "'")
 }
 
+/// An apostrophe shows that somebody knew what they typed.
 fn is_english(word: &str) -> bool {
-    word.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'\'')
+    word.bytes().all(|letter| letter.is_ascii_lowercase())
 }
 
 /// A bit for each letter that `word` has.
@@ -209,7 +239,6 @@ fn extra(word: &[u8], place: usize) -> f32 {
     let letter = word[place];
     let doubled = place > 0 && word[place - 1] == letter || word.get(place + 1) == Some(&letter);
     match letter {
-        b'\'' => 0.2,
         _ if doubled => 0.5,
         b'a' | b'e' | b'i' | b'o' | b'u' | b'h' => 0.8,
         _ => 1.0,
