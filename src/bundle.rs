@@ -1,9 +1,8 @@
 //! The bundle: the contract between the pipeline (`build/`), which writes it, and the appliance, which opens it.
 //!
-//! A bundle is a folder of ordinary files, each listed with its SHA-256 and size in `manifest.json`. [`Bundle::open`]
-//! turns a folder into paths that are known to hold what was built, byte for byte; [`install`] and [`rollback`] change
-//! the installed bundle so that a crash, a full disk or a bad copy at any moment leaves a whole one in place.
-//! Does NOT know what the files mean: no tensors, no tokens, no entries. No network.
+//! A folder of ordinary files, each listed with its SHA-256 and size in `manifest.json`. [`Bundle::open`] turns it into
+//! paths that hold what was built, byte for byte; [`install`] and [`rollback`] leave a whole bundle in place whatever
+//! happens. Does NOT know what the files mean: no tensors, no tokens, no entries. No network.
 
 mod install;
 
@@ -273,8 +272,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Checks format version, seal, names, sizes and hashes of the bundle in `dir`. Reads every byte once, which a Pi 4
-    /// feels: it has no SHA instructions.
+    /// Checks version, seal, names, sizes and hashes of the bundle in `dir`. Reads every byte, which a Pi 4 feels.
     ///
     /// An [`install`] that died between its two renames is undone first: the earlier bundle is put back.
     ///

@@ -174,7 +174,7 @@ fn files_that_are_no_adapter_are_refused() {
     let with = |change: &dyn Fn(&mut HashMap<String, Tensor>)| {
         let mut values = values(&shape(), 5);
         change(&mut values);
-        adapter::save(folder.path(), &shape(), &values, base).unwrap();
+        adapter::save(folder.path(), (4, 8.0), shape().modules(), &values, base).unwrap();
         refusal(folder.path())
     };
     let name = "model.layers.0.mlp.up_proj.lora_A.weight";
@@ -201,7 +201,7 @@ fn files_that_are_no_adapter_are_refused() {
     let stray = "model.layers.0.mlp.up_proj.lora_C.weight";
     let words = with(&|values| drop(values.insert(stray.into(), values[name].clone())));
     assert!(words.contains(&format!("{stray} is no part")), "{words}");
-    adapter::save(folder.path(), &shape(), &values(&shape(), 5), base).unwrap();
+    adapter::save(folder.path(), (4, 8.0), shape().modules(), &values(&shape(), 5), base).unwrap();
     let (weights, config) = (folder.path().join(WEIGHTS), folder.path().join(CONFIG));
     let good = fs::read_to_string(&config).unwrap();
     for (from, to, expected) in

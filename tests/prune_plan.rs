@@ -139,7 +139,7 @@ fn the_recipes_beside_the_shipped_one_say_what_they_are_for() {
     assert_eq!(seed.prune.ffn.unwrap().steps(), [0.90, 0.85, 0.80, 0.75]);
     let (narrow, shipped) = (load("recipe-narrow.toml"), Recipe::load(None).unwrap().tables);
     assert_eq!((narrow.prune.vocabulary, narrow.finetune), (shipped.prune.vocabulary, shipped.finetune));
-    assert_eq!(narrow.bundle.gates, shipped.bundle.gates);
+    assert_eq!((narrow.encoder, narrow.bundle.gates), (shipped.encoder, shipped.bundle.gates));
     assert_eq!(narrow.prune.ffn.unwrap().gate, Gate { tomato: 1.25, general: 1.4, texts: true });
     assert_eq!((shipped.prune.layers, shipped.prune.ffn), (None, None));
     let layers = recipe("[prune.layers]\nremove = 2").unwrap().layers.unwrap();

@@ -23,7 +23,6 @@ fn slips_of_finger_and_ear_are_mended() {
         ("Blosom end rot", "blossom end rot"),
         ("teh plnats wilt", "the plants wilt"),
         ("yelow leaaves", "yellow leaves"),
-        ("powdery mildue", "powdery mildew"),
         ("whst is thid", "what is this"),
         ("fungiside for botritis", "fungicide for botrytis"),
         // A forgotten space, capitals, what stands around the word.

@@ -68,5 +68,6 @@ mod tiny_encoder;
 mod tiny_pruned;
 mod tiny_training;
 mod tui;
+mod tune;
 mod verify;
 mod worker;

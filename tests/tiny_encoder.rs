@@ -134,6 +134,7 @@ pub fn table(vocabulary: usize) -> recipe::Encoder {
         positions: 48,
         embedding: BlockFormat::Q8_0,
         format: BlockFormat::Q8_0,
+        adapter: None,
     }
 }
 
@@ -155,7 +156,8 @@ pub fn encode(
 
 /// The stages `encoder` and `embed` with the tiny encoder.
 pub fn stages(artifacts: &Artifacts, tables: &recipe::Tables, sources: &Sources) -> (Artifact, Artifact) {
-    let table = &tables.encoder;
+    // The repository's adapter is another encoder's.
+    let table = &recipe::Encoder { adapter: None, ..tables.encoder.clone() };
     let folder = folder(|_, _, _| ());
     let base = base(folder.path());
     let encoder = artifacts.produce(&encoder::STAGE, encoder::origin(table, &base, sources), |out| {

@@ -41,7 +41,7 @@ pub fn values(shape: &Shape, seed: u64) -> HashMap<String, Tensor> {
 /// Such an adapter in `folder`, as if it had been trained on `checkpoint`.
 pub fn save_adapter(folder: &Path, shape: &Shape, seed: u64, checkpoint: &Artifact) {
     let base = &checkpoint.record.files[TENSORS].sha256;
-    adapter::save(folder, shape, &values(shape, seed), base).unwrap();
+    adapter::save(folder, (shape.rank, shape.alpha), shape.modules(), &values(shape, seed), base).unwrap();
 }
 
 /// A training of some seconds.
