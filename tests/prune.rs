@@ -25,7 +25,7 @@ use indicatif::ProgressBar;
 use std::{collections::BTreeMap, fs, path::Path};
 use tempfile::{TempDir, tempdir};
 use tokenizers::Tokenizer;
-use tomato_assistant::bundle::{ENCODER, ENCODER_TOKENIZER, MODEL, Provenance, TOKENIZER, VECTORS};
+use tomato_assistant::bundle::{ENCODER, ENCODER_TOKENIZER, MODEL, Provenance, TOKENIZER, VECTORS, WORDS};
 
 /// Of the tiny base's letters and joined pieces those that the list keeps: `bc`, `▁a`, `\n\n` and `<b>` go.
 const LETTERS: [&str; 7] = ["\n", "▁", "a", "b", "c", "ab", "abc"];
@@ -227,7 +227,7 @@ fn a_bundle_above_its_budget_is_not_made() {
         };
         artifacts.produce(&stage, Origin::new(&stage, &(), BTreeMap::new()), fill).unwrap()
     };
-    let (model, encoder) = (made(3, &[MODEL, TOKENIZER]), made(2, &[ENCODER, ENCODER_TOKENIZER]));
+    let (model, encoder) = (made(3, &[MODEL, TOKENIZER]), made(2, &[ENCODER, ENCODER_TOKENIZER, WORDS]));
     let parts = Parts { model: &model, encoder: &encoder, vectors: &made(1, &[VECTORS]) };
     let provenance = Provenance {
         base_model_sha256: "a".repeat(64),

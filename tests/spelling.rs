@@ -24,7 +24,7 @@ fn slips_of_finger_and_ear_are_mended() {
         ("teh plnats wilt", "the plants wilt"),
         ("yelow leaaves", "yellow leaves"),
         ("whst is thid", "what is this"),
-        ("fungiside for botritis", "fungicide for botrytis"),
+        ("moisture sencor", "moisture sensor"),
         // A forgotten space, capitals, what stands around the word.
         ("white spots inthe greenhouse", "white spots in the greenhouse"),
         ("YELOW LEAVES", "yellow LEAVES"),
