@@ -45,6 +45,8 @@ fn what_is_known_or_no_english_word_stays() {
         "sprayed bottles of pseudoidium for the plant's stem",
         // Names in capitals, numbers and units, two letters.
         "is ToBRFV or TXXV in the EC 3.5mS hs",
+        // What growers wrote, where the likeliest word is not near enough to be sure.
+        "blak spots",
         // Nothing near.
         "zzyzx qwrtpsdfg",
         "잎이 노랗게 변해요",

@@ -156,30 +156,29 @@ impl Spelling {
             return None;
         }
         let typed = word.as_bytes();
-        let written = self.written.contains(word);
-        let most = if written { WRITTEN } else { most_slips(typed.len()) };
-        let own = letters(typed);
+        let (most, own) = (most_slips(typed.len()), letters(typed));
         let near = self.words.iter().filter(|known| {
             known.word.len().abs_diff(typed.len()) <= 2 && (known.letters ^ own).count_ones() <= 2 * most.ceil() as u32
         });
         let weighed = near.filter_map(|known| {
             let first = if known.word[0] == typed[0] { 0.0 } else { FIRST };
             let slips = slips(typed, &known.word, most - first)? + first;
-            Some((known.weight - SLIP * slips, String::from_utf8_lossy(&known.word).into_owned()))
+            Some((known.weight - SLIP * slips, slips, String::from_utf8_lossy(&known.word).into_owned()))
         });
         let apart = (1..word.len()).filter_map(|at| {
             let (left, right) = word.split_at_checked(at)?;
             // Two words that say something are as good in one.
-            if written || !terms::says_nothing(left) && !terms::says_nothing(right) {
+            if !terms::says_nothing(left) && !terms::says_nothing(right) {
                 return None;
             }
             let weight = |part: &str| {
                 let whole = part.len() >= SHORTEST || terms::says_nothing(part);
                 whole.then(|| self.known.get(part).copied()).flatten()
             };
-            Some((weight(left)? + weight(right)? - self.total - SLIP * SPACE, format!("{left} {right}")))
+            Some((weight(left)? + weight(right)? - self.total - SLIP * SPACE, SPACE, format!("{left} {right}")))
         });
-        weighed.chain(apart).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, meant)| meant)
+        let (_, slips, meant) = weighed.chain(apart).max_by(|a, b| a.0.total_cmp(&b.0))?;
+        (slips <= WRITTEN || !self.written.contains(word)).then_some(meant)
     }
 }
 
