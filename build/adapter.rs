@@ -130,21 +130,29 @@ pub fn attach(
     shape: &Shape,
     draw: &mut Draw,
 ) -> candle_core::Result<(Vec<(String, Var)>, Selector)> {
-    let mut variables = Vec::new();
-    for (index, layer) in model.layers.iter_mut().enumerate() {
-        for (kind, linear) in Matrix::ALL.into_iter().zip(layer.matrices()) {
-            if !shape.targets.contains(&kind) {
-                continue;
-            }
-            let module = format!("model.layers.{index}.{}", kind.module());
-            variables.extend(adapt(linear, &module, (shape.rank, shape.alpha), draw)?);
-        }
-    }
+    let mut variables = adapt_all(model, shape, draw)?;
     let hidden = model.config.hidden;
     let start = uniform(draw, hidden + 1, 0.1 / (hidden as f64).sqrt());
     let weight = Var::from_tensor(&Tensor::new(start, &Device::Cpu)?)?;
     variables.push((SELECTOR.into(), weight.clone()));
     Ok((variables, Selector { weight: weight.as_tensor().clone() }))
+}
+
+/// The same without a selection head.
+///
+/// # Errors
+/// A matrix that is not dense.
+pub fn adapt_all(model: &mut Gemma3, shape: &Shape, draw: &mut Draw) -> candle_core::Result<Vec<(String, Var)>> {
+    let mut variables = Vec::new();
+    for (index, layer) in model.layers.iter_mut().enumerate() {
+        for (kind, linear) in Matrix::ALL.into_iter().zip(layer.matrices()) {
+            if shape.targets.contains(&kind) {
+                let module = format!("model.layers.{index}.{}", kind.module());
+                variables.extend(adapt(linear, &module, (shape.rank, shape.alpha), draw)?);
+            }
+        }
+    }
+    Ok(variables)
 }
 
 /// Puts a fresh adapter of this rank and alpha onto a matrix: its two variables, named after the `module`.

@@ -64,8 +64,11 @@ pub enum Command {
         #[arg(long, value_name = "FOLDER")]
         bundle: Option<PathBuf>,
     },
-    /// What narrower feed-forward layers cost: the project document's recipe beside ours
-    Compare,
+    /// What narrower feed-forward layers cost, before and after training: the project document's recipe beside ours
+    Compare {
+        /// Folder of an f32 checkpoint; that of stage prune if left out
+        checkpoint: Option<PathBuf>,
+    },
     /// How well a model foretells the answers of the held-out entries
     Loss {
         /// A stage's folder: a checkpoint, or the quantized model

@@ -13,7 +13,7 @@ use super::{
     questions::DEVELOPMENT,
     recipe,
     retrieval::{self, RetrievalError},
-    sources::{CLIMATE, KNOWLEDGE as KNOWLEDGE_FILES, Sources, SourcesError},
+    sources::{CLIMATE, SEARCHED, Sources, SourcesError},
 };
 
 /// This stage.
@@ -84,7 +84,7 @@ impl Parts<'_> {
 
 /// What this stage's folder is made from.
 pub fn origin(table: &recipe::Bundle, provenance: &Provenance, parts: Parts, sources: &Sources) -> Origin {
-    let mut inputs = sources.inputs(&KNOWLEDGE_FILES);
+    let mut inputs = sources.inputs(&SEARCHED);
     inputs.extend(sources.inputs(&[CLIMATE, NOTICE]));
     if table.gates.is_some() {
         inputs.extend(sources.inputs(&[DEVELOPMENT]));
@@ -112,7 +112,7 @@ pub fn run(
         let known = &artifact.record.files[name];
         files.push(FileEntry { name: name.into(), sha256: known.sha256.clone(), bytes: known.bytes });
     }
-    let knowledge = serde_json::to_string(sources.knowledge()?.entries()).expect("entries hold strings only");
+    let knowledge = serde_json::to_string(sources.searched()?.entries()).expect("entries hold strings only");
     for (name, text) in [(KNOWLEDGE, knowledge), (TARGETS, sources.read(CLIMATE)?), (NOTICE, sources.read(NOTICE)?)] {
         let path = out.join(name);
         fs::write(&path, &text).map_err(at(&path))?;

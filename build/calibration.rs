@@ -1,13 +1,16 @@
-//! What a model is watched over while it is made smaller: text of the kind it will read, and general text.
+//! What a model is watched over while it is made smaller, and learns back from: text of the kind it will read, and general
+//! text.
 //!
 //! Turns the repository's entries and texts into windows of token ids; held-out entries are left out. Does NOT know what is
 //! measured.
 
 use std::{collections::BTreeMap, fs};
+use tomato_assistant::knowledge::Entry;
 
 use super::{
     artifact::at,
     dense::{Dense, WINDOW},
+    draw::Draw,
     examples::{self, Files},
     finetune::FinetuneError,
     sources::{CALIBRATION_ENGLISH, CALIBRATION_KOREAN, Sources},
@@ -38,12 +41,10 @@ pub fn windows(dense: &Dense, sources: &Sources) -> Result<Vec<Vec<u32>>, Finetu
     let files = Files::read(sources)?;
     let entries = files.knowledge.entries();
     // Every eighth answer, lest all windows speak of the first category.
-    let learnt = entries.iter().filter(|entry| !split::held_out(&entry.id)).map(|entry| entry.output.as_str());
-    let answers: Vec<&str> = learnt.step_by(8).collect();
+    let answers: Vec<&str> = learnt(entries).map(|entry| entry.output.as_str()).step_by(8).collect();
     let mut windows: Vec<Vec<u32>> = dense.windows(&answers.join("\n"))?.into_iter().take(ANSWERS).collect();
     for (name, count) in GENERAL {
-        let path = sources.path(name);
-        windows.extend(dense.windows(&fs::read_to_string(&path).map_err(at(&path))?)?.into_iter().take(count));
+        windows.extend(general(dense, sources, name)?.into_iter().take(count));
     }
     let material = files.material();
     for example in material.examples(SEED)?.training.iter().take(PROMPTS) {
@@ -52,4 +53,44 @@ pub fn windows(dense: &Dense, sources: &Sources) -> Result<Vec<Vec<u32>>, Finetu
         windows.push(ids);
     }
     Ok(windows)
+}
+
+/// What a model learns back from: all answers, then mixed with all general text; some 60,000 tokens.
+///
+/// # Errors
+/// As [`windows`].
+pub fn lessons(dense: &Dense, sources: &Sources) -> Result<Vec<Vec<u32>>, FinetuneError> {
+    let files = Files::read(sources)?;
+    let answers: Vec<&str> = learnt(files.knowledge.entries()).map(|entry| entry.output.as_str()).collect();
+    let mut windows = dense.windows(&answers.join("\n"))?;
+    for (name, _) in GENERAL {
+        windows.extend(general(dense, sources, name)?);
+    }
+    Draw::new(SEED).shuffle(&mut windows);
+    Ok(windows)
+}
+
+/// The project document's: each question with its answer, filled up or cut to `length` tokens. The filling is learnt too.
+///
+/// # Errors
+/// As [`windows`].
+pub fn padded_lessons(dense: &Dense, sources: &Sources, length: usize) -> Result<Vec<Vec<u32>>, FinetuneError> {
+    let padding = dense.tokenizer.token_to_id("<pad>").unwrap_or(0);
+    let files = Files::read(sources)?;
+    let window = |entry: &Entry| {
+        let text = format!("Question: {}\nContext: \nAnswer: {}", entry.instruction, entry.output);
+        let mut ids = dense.windows(&text)?.into_iter().next().unwrap_or_default();
+        ids.resize(length, padding);
+        Ok(ids)
+    };
+    learnt(files.knowledge.entries()).map(window).collect()
+}
+
+fn learnt(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
+    entries.iter().filter(|entry| !split::held_out(&entry.id))
+}
+
+fn general(dense: &Dense, sources: &Sources, name: &str) -> Result<Vec<Vec<u32>>, FinetuneError> {
+    let path = sources.path(name);
+    Ok(dense.windows(&fs::read_to_string(&path).map_err(at(&path))?)?)
 }

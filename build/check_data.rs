@@ -28,6 +28,7 @@ const ENTRIES: &str = "data/tomato_qa_dataset.json";
 /// How many narrow and broad questions an entry has at least, and how many sentences answer one.
 const NARROW: (usize, RangeInclusive<usize>) = (4, 1..=2);
 const BROAD: (usize, RangeInclusive<usize>) = (3, 1..=9);
+const WORDINGS: (usize, RangeInclusive<usize>) = (24, 0..=0);
 /// Describes them, with the coverage list.
 const README: &str = "data/README.md";
 
@@ -76,6 +77,8 @@ pub struct Data {
     pub narrow: Vec<Narrow>,
     /// Whole questions about the entries, to learn from.
     pub broad: Vec<Narrow>,
+    /// The entries' questions in other words, to be found by.
+    pub wordings: Vec<Narrow>,
     /// Questions to learn refusing from.
     pub refused: Vec<Refused>,
     /// What is not about tomatoes, to learn the subject from.
@@ -104,6 +107,7 @@ impl Data {
             narrow_test: questions::load(&root.join(questions::NARROW_TEST))?,
             narrow: questions::load(&root.join(questions::NARROW))?,
             broad: questions::load(&root.join(questions::BROAD))?,
+            wordings: questions::load(&root.join(questions::WORDINGS))?,
             refused: questions::load(&root.join(questions::REFUSED))?,
             off_topic: text(OFF_TOPIC)?
                 .lines()
@@ -155,14 +159,15 @@ pub fn run(root: &Path, verbose: bool, out: &mut dyn Write) -> Result<(), CheckE
 
 /// All checks. `verbose` makes the lists of the report longer; it changes no judgement.
 pub fn check(data: &Data, verbose: bool) -> Report {
-    let Data { entries, validation, test, variants, development, narrow_test, narrow, broad, refused, .. } = data;
-    let (development_variants, readme) = (&data.development_variants, &data.readme);
+    let Data { entries, validation, test, variants, development, narrow_test, refused, .. } = data;
+    let Data { development_variants, narrow, broad, wordings, readme, .. } = data;
     let most = if verbose { 40 } else { 10 };
     let learnt = [&refused[..], &data.off_topic].concat();
-    let split = Split::new(&[validation, test, narrow_test], development, &[narrow, broad], &learnt, entries);
+    let labelled: [&[Narrow]; 3] = [narrow, broad, wordings];
+    let split = Split::new(&[validation, test, narrow_test], development, &labelled, &learnt, entries);
     let other_words: Vec<Question> = variants.iter().map(|(_, question)| question.clone()).collect();
-    let reworded = Split::new(&[&other_words], development, &[narrow, broad], &learnt, entries);
-    let tuned = Split::new(&[development], &[], &[], &data.off_topic, &[]);
+    let reworded = Split::new(&[&other_words], development, &labelled, &learnt, entries);
+    let tuned = Split::new(&[development], &[], &[wordings], &data.off_topic, &[]);
     let mut pairs = closest_entries(entries);
     let errors = [
         entries::counts(entries),
@@ -188,6 +193,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         sets::answered(development, entries),
         sets::labelled("narrow", narrow, NARROW, entries),
         sets::labelled("broad", broad, BROAD, entries),
+        sets::labelled("reworded", wordings, WORDINGS, entries),
         split.leakage(),
         tuned.leakage(),
         [sets::variants(variants, test), sets::variants(development_variants, development)].concat(),
@@ -206,6 +212,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     counts.push(format!("{paraphrases:>5}  paraphrases of them"));
     counts.push(format!("{:>5}  narrow questions about them", narrow.len()));
     counts.push(format!("{:>5}  broad questions about them", broad.len()));
+    counts.push(format!("{:>5}  wordings to be found by", wordings.len()));
     counts.push(format!("{:>5}  questions to learn refusing from", refused.len()));
     counts.push(format!("{:>5}  texts off topic", data.off_topic.len()));
     counts.push(format!("{:>5}  test questions in other words", variants.len()));

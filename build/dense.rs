@@ -5,7 +5,8 @@
 
 use candle_core::{D, Device, IndexOp, Tensor};
 use candle_nn::ops::log_softmax;
-use std::{fs, path::Path};
+use rayon::prelude::*;
+use std::{fs, ops::Add, path::Path};
 use tokenizers::Tokenizer;
 use tomato_assistant::{
     bundle::MODEL,
@@ -29,7 +30,7 @@ use super::{
 /// Tokens of a text that are read at once, the one that begins it included.
 pub const WINDOW: usize = 512;
 /// Positions whose scores are in memory at once: a full vocabulary takes 1 MB each.
-const SCORED: usize = 64;
+pub const SCORED: usize = 64;
 
 /// Why a checkpoint cannot be worked with.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,14 @@ pub struct Loss {
     pub bytes: usize,
     /// Sum of -ln p of the tokens.
     pub nats: f64,
+}
+
+impl Add for Loss {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { tokens: self.tokens + other.tokens, bytes: self.bytes + other.bytes, nats: self.nats + other.nats }
+    }
 }
 
 impl Loss {
@@ -159,10 +168,7 @@ impl Dense {
     /// # Errors
     /// [`DenseError`].
     pub fn losses(&self, texts: &[&str]) -> Result<Loss, DenseError> {
-        texts.iter().try_fold(Loss::default(), |sum, text| {
-            let loss = self.loss(text)?;
-            Ok(Loss { tokens: sum.tokens + loss.tokens, bytes: sum.bytes + loss.bytes, nats: sum.nats + loss.nats })
-        })
+        texts.iter().try_fold(Loss::default(), |sum, text| Ok(sum + self.loss(text)?))
     }
 
     /// How well the model foretells `text`, window by window.
@@ -178,9 +184,8 @@ impl Dense {
     /// # Errors
     /// [`DenseError::Compute`].
     pub fn foretell(&self, windows: &[Vec<u32>]) -> Result<Loss, DenseError> {
-        let mut loss = Loss::default();
-        for ids in windows {
-            let count = ids.len() - 1;
+        let foretell = |ids: &Vec<u32>| {
+            let (count, mut nats) = (ids.len() - 1, 0.0);
             let hidden =
                 self.model.forward(&Tensor::new(&ids[..count], &Device::Cpu)?.unsqueeze(0)?, Pass::Infer, None)?;
             let next = Tensor::new(&ids[1..], &Device::Cpu)?;
@@ -188,10 +193,12 @@ impl Dense {
                 let scored = first..(first + SCORED).min(count);
                 let logits = self.model.logits(&hidden.i((.., scored.clone()))?.contiguous()?)?.squeeze(0)?;
                 let chosen = log_softmax(&logits, D::Minus1)?.gather(&next.i(scored)?.unsqueeze(1)?, 1)?;
-                loss.nats -= f64::from(chosen.sum_all()?.to_scalar::<f32>()?);
+                nats -= f64::from(chosen.sum_all()?.to_scalar::<f32>()?);
             }
-            loss.tokens += count;
-        }
-        Ok(loss)
+            Ok(Loss { tokens: count, bytes: 0, nats })
+        };
+        // Each core reads windows of its own; the sum is made in a fixed order.
+        let losses: Vec<Result<Loss, DenseError>> = windows.par_iter().with_max_len(1).map(foretell).collect();
+        losses.into_iter().try_fold(Loss::default(), |sum, loss| Ok(sum + loss?))
     }
 }

@@ -19,7 +19,7 @@ use super::{
     projection,
     questions::REFUSED,
     recipe,
-    sources::{KNOWLEDGE, OFF_TOPIC, Sources, SourcesError},
+    sources::{OFF_TOPIC, SEARCHED, Sources, SourcesError},
     subject,
 };
 
@@ -52,7 +52,7 @@ pub enum EmbedError {
 /// What this stage's folder is made from.
 pub fn origin(table: &recipe::Embed, encoder: &Artifact, sources: &Sources) -> Origin {
     let mut inputs = encoder.inputs();
-    inputs.extend(sources.inputs(&KNOWLEDGE));
+    inputs.extend(sources.inputs(&SEARCHED));
     inputs.extend(sources.inputs(&[OFF_TOPIC, REFUSED]));
     Origin::new(&STAGE, table, inputs)
 }
@@ -68,7 +68,7 @@ pub fn run(
     out: &Path,
     bar: &ProgressBar,
 ) -> Result<(), EmbedError> {
-    let knowledge = sources.knowledge()?;
+    let knowledge = sources.searched()?;
     let encoder = SentenceEncoder::open(&encoder.dir.join(ENCODER), &encoder.dir.join(ENCODER_TOKENIZER))?;
     let texts: Vec<String> = knowledge.entries().iter().flat_map(texts).collect();
     let off_topic = sources.off_topic()?;

@@ -21,7 +21,7 @@ use super::{
     encoder_base::{Config, EncoderBase, EncoderBaseError, POSITIONS, WORDS as TOKENS},
     import::ImportError,
     recipe,
-    sources::{ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG, KNOWLEDGE, Sources, SourcesError, VOCABULARY},
+    sources::{ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG, SEARCHED, Sources, SourcesError, VOCABULARY},
     wordpiece::{self, Cut, CutError},
 };
 
@@ -146,7 +146,7 @@ pub struct Made {
 /// What this stage's folder is made from.
 pub fn origin(table: &recipe::Encoder, base: &EncoderBase, sources: &Sources) -> Origin {
     let mut inputs = base.inputs.clone();
-    inputs.extend(sources.inputs(&KNOWLEDGE));
+    inputs.extend(sources.inputs(&SEARCHED));
     if table.adapter.is_some() {
         inputs.extend(sources.inputs(&[ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG]));
     }
@@ -257,7 +257,7 @@ fn words(tokenizer: &[u8], sources: &Sources) -> Result<Vec<String>, EncoderErro
 fn texts(sources: &Sources) -> Result<Vec<String>, SourcesError> {
     let mut texts: Vec<String> = Measure::all().map(|measure| measure.name().replace('_', " ")).collect();
     texts.extend(GrowthStage::ALL.iter().map(|stage| stage.name().into()));
-    for entry in sources.knowledge()?.entries() {
+    for entry in sources.searched()?.entries() {
         texts.extend([&entry.instruction, &entry.input, &entry.output].map(String::clone));
         texts.extend(entry.paraphrases.iter().chain(&entry.questions).chain(&entry.keywords).cloned());
     }

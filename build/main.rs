@@ -125,9 +125,10 @@ fn main() -> ExitCode {
         }
         Command::Retrieval { recipe } => measure(recipe.as_deref()),
         Command::Evaluate { set, bundle } => score(set, bundle),
-        Command::Compare => {
-            let checkpoint = folder().join(prune::STAGE.folder());
-            compare::run(&checkpoint, Path::new("."), &mut io::stdout(), &counter("compare")).map_err(Failure::from)
+        Command::Compare { checkpoint } => {
+            let checkpoint = checkpoint.unwrap_or_else(|| folder().join(prune::STAGE.folder()));
+            let bar = counter("compare");
+            compare::run(&checkpoint, Path::new("."), &folder(), &mut io::stdout(), &bar).map_err(Failure::from)
         }
         Command::Loss { folder, texts } => {
             let table = Recipe::load(None)
@@ -174,7 +175,7 @@ fn tune_encoder(recipe: Option<&Path>, encoder: Option<&Path>) -> Result<(), Fai
     let base = encoder_base::locate(encoder, &progress)?;
     progress.finish_and_clear();
     let dense = encoder::dense(&tables.encoder, &base, &sources, &work)?;
-    let knowledge = sources.knowledge()?;
+    let knowledge = sources.searched()?;
     tune::run(table, dense, knowledge.entries(), &base.inputs[TENSORS], &work, &counter("tune"))?;
     let shipped = sources.path(ENCODER_ADAPTER);
     let shipped = shipped.parent().unwrap_or(&shipped);

@@ -35,6 +35,8 @@ pub const NARROW: &str = "data/narrow_questions.json";
 
 /// Whole questions with the half of an entry that answers them.
 pub const BROAD: &str = "data/broad_questions.json";
+/// The entries' questions in quite other words, to be found by.
+pub const WORDINGS: &str = "data/wordings.json";
 /// Questions to learn refusing from.
 pub const REFUSED: &str = "data/refused_questions.json";
 
@@ -183,7 +185,8 @@ pub struct Narrow {
     pub entry: String,
     /// In the grower's words, typing errors and all.
     pub question: String,
-    /// The sentences of the entry's answer that answer it, word for word: one or two for a detail.
+    /// The sentences of the entry's answer that answer it, word for word: one or two for a detail; none where nobody chose.
+    #[serde(default)]
     pub answer: Vec<String>,
 }
 

@@ -48,10 +48,10 @@ pub const ENCODER_ADAPTER_CONFIG: &str = "data/model/encoder/adapter_config.json
 
 /// How its training went; for `report.html` only.
 pub const TRAINING: &str = "data/model/training.json";
-/// What [`Sources::knowledge`] is made from.
-pub const KNOWLEDGE: [&str; 3] = [ENTRIES, questions::NARROW, questions::BROAD];
+/// What [`Sources::searched`] is made from.
+pub const SEARCHED: [&str; 4] = [ENTRIES, questions::NARROW, questions::BROAD, questions::WORDINGS];
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     ENTRIES,
     CLIMATE,
     VOCABULARY,
@@ -60,6 +60,7 @@ const FILES: [&str; 10] = [
     ADAPTER_CONFIG,
     questions::NARROW,
     questions::BROAD,
+    questions::WORDINGS,
     questions::REFUSED,
     OFF_TOPIC,
 ];
@@ -166,15 +167,27 @@ impl Sources {
         Ok(texts)
     }
 
-    /// The entries, checked by the appliance's own rules and in its order, with the questions that were written about them.
+    /// The entries, checked by the appliance's own rules and in its order, with the questions that the model learns from.
     ///
     /// # Errors
     /// [`SourcesError`].
     pub fn knowledge(&self) -> Result<Knowledge, SourcesError> {
+        self.with_questions(&[questions::NARROW, questions::BROAD])
+    }
+
+    /// The same with their questions in other words: what is searched.
+    ///
+    /// # Errors
+    /// [`SourcesError`].
+    pub fn searched(&self) -> Result<Knowledge, SourcesError> {
+        self.with_questions(&[questions::NARROW, questions::BROAD, questions::WORDINGS])
+    }
+
+    fn with_questions(&self, files: &[&'static str]) -> Result<Knowledge, SourcesError> {
         let path = self.root.join(ENTRIES);
         let mut knowledge =
             Knowledge::parse(&self.read(ENTRIES)?).map_err(|cause| SourcesError::Knowledge { path, cause })?;
-        for file in [questions::NARROW, questions::BROAD] {
+        for &file in files {
             for Narrow { entry, question, .. } in questions::load(&self.root.join(file))? {
                 if !knowledge.add_question(&entry, &question) {
                     return Err(SourcesError::NoEntry { file, question, entry });

@@ -60,6 +60,7 @@ pub mod bench;
 pub mod compare;
 pub mod evaluate;
 pub mod plot;
+pub mod recover;
 pub mod retrieval;
 pub mod verify;
 

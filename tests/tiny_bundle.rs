@@ -142,6 +142,7 @@ pub fn repository(entries: &str) -> TempDir {
         (sources::ADAPTER_CONFIG, "{}\n"),
         (questions::NARROW, "[]"),
         (questions::BROAD, "[]"),
+        (questions::WORDINGS, "[]"),
         (questions::REFUSED, "[]"),
         (sources::OFF_TOPIC, "Who won the match?\n"),
         (sources::CALIBRATION_ENGLISH, "English\n"),

@@ -13,10 +13,12 @@ const B: f32 = 0.75;
 
 /// An index of documents.
 pub struct Bm25 {
-    /// Term -> its place in `postings`.
+    /// Term -> its number.
     numbers: HashMap<String, u32>,
-    /// For each term the documents that hold it, with its weight there: 0 to [`K1`] + 1.
-    postings: Vec<Vec<(u32, f32)>>,
+    /// For each term where its postings begin, and at last where they end.
+    first: Vec<usize>,
+    /// For one term after the other the documents that hold it, with its weight there: 0 to [`K1`] + 1.
+    postings: Vec<(u32, f32)>,
     documents: usize,
 }
 
@@ -26,14 +28,19 @@ impl Bm25 {
         let Counted { numbers, documents } = counted;
         let lengths: Vec<f32> = documents.iter().map(|terms| terms.iter().map(|(_, count)| count).sum()).collect();
         let mean = (lengths.iter().sum::<f32>() / documents.len().max(1) as f32).max(1.0);
-        let mut postings = vec![Vec::new(); numbers.len()];
+        let mut first = vec![0; numbers.len() + 1];
+        documents.iter().flatten().for_each(|&(term, _)| first[term as usize + 1] += 1);
+        (1..first.len()).for_each(|term| first[term] += first[term - 1]);
+        let (mut next, mut postings) = (first.clone(), vec![(0, 0f32); first[numbers.len()]]);
         for (index, (terms, length)) in documents.iter().zip(&lengths).enumerate() {
             let damping = K1 * (1.0 - B + B * length / mean);
             for &(term, count) in terms {
-                postings[term as usize].push((index as u32, count * (K1 + 1.0) / (count + damping)));
+                let place = &mut next[term as usize];
+                postings[*place] = (index as u32, count * (K1 + 1.0) / (count + damping));
+                *place += 1;
             }
         }
-        Self { numbers, postings, documents: documents.len() }
+        Self { numbers, first, postings, documents: documents.len() }
     }
 
     /// For each document the share, 0 to 1, of the most that one could score on `question`. A term that stands nowhere
@@ -46,7 +53,8 @@ impl Bm25 {
         let mut scores = vec![0f32; self.documents];
         let mut most = 0f32;
         for term in question {
-            let postings = self.numbers.get(term).map_or(&[][..], |&number| &self.postings[number as usize]);
+            let of = |&number: &u32| &self.postings[self.first[number as usize]..self.first[number as usize + 1]];
+            let postings = self.numbers.get(term).map_or(&[][..], of);
             let rarity = self.rarity(postings.len());
             most += rarity * (K1 + 1.0);
             for &(document, weight) in postings {

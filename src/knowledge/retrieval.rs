@@ -7,7 +7,7 @@ use super::{
     Category, Entry,
     bm25::Bm25,
     terms,
-    vectors::{Vectors, asked, texts},
+    vectors::{self, Vectors, asked},
 };
 
 /// What an entry of the asked category gains; a question is rarely asked from the wrong list.
@@ -115,7 +115,7 @@ struct Indexed {
 }
 
 impl Index {
-    /// Indexes `entries`; a hit's `index` counts in this order. `vectors` are those of the entries' [`texts`]; without
+    /// Indexes `entries`; a hit's `index` counts in this order. `vectors` are those of the entries' [`vectors::texts`]; without
     /// them the search is by words alone.
     pub fn new(entries: &[Entry], vectors: Option<Vectors>) -> Self {
         let fields: Vec<_> = entries.iter().map(fields).collect();
@@ -123,15 +123,11 @@ impl Index {
         let indexed = |entry: &Entry| Indexed {
             category: entry.category,
             signals: entry.signals.clone(),
-            texts: texts(entry).len(),
+            texts: vectors::count(entry),
             asked: asked(entry),
         };
-        Self {
-            words: Bm25::new(words),
-            fragments: Bm25::new(fragments),
-            vectors,
-            entries: entries.iter().map(indexed).collect(),
-        }
+        let (words, fragments) = rayon::join(|| Bm25::new(words), || Bm25::new(fragments));
+        Self { words, fragments, vectors, entries: entries.iter().map(indexed).collect() }
     }
 
     /// Ranks the entries for a question.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// English words that say nothing about the subject. Only for ranking; nothing is shown.
+/// English words that say nothing about the subject, in alphabetical order. Only for ranking; nothing is shown.
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by",
     "can", "could", "did", "do", "does", "for", "from", "get", "give", "go", "had", "has", "have", "he", "help", "her",
@@ -19,23 +19,30 @@ const STOP_WORDS: &[&str] = &[
 
 /// Whether `word`, in lower case, says nothing about the subject.
 pub fn says_nothing(word: &str) -> bool {
-    STOP_WORDS.contains(&word)
+    STOP_WORDS.binary_search(&word).is_ok()
 }
 
-/// The words of `text` that say something, lower case.
-fn content_words(text: &str) -> Vec<String> {
-    let text: String = text.nfkc().flat_map(char::to_lowercase).collect();
-    text.unicode_words().filter(|word| !says_nothing(word)).map(str::to_owned).collect()
+/// `text` in lower case, each character in its usual form.
+fn folded(text: &str) -> String {
+    match text.is_ascii() {
+        true => text.to_ascii_lowercase(),
+        false => text.nfkc().flat_map(char::to_lowercase).collect(),
+    }
+}
+
+/// The words of `folded` text that say something.
+fn content_words(folded: &str) -> impl Iterator<Item = &str> {
+    folded.unicode_words().filter(|word| !says_nothing(word))
 }
 
 /// Words without their endings.
 pub fn words(text: &str) -> Vec<String> {
-    content_words(text).iter().flat_map(|word| words_of(word)).collect()
+    content_words(&folded(text)).flat_map(words_of).collect()
 }
 
 /// Fragments of words, which survive a typing error.
 pub fn fragments(text: &str) -> Vec<String> {
-    content_words(text).iter().flat_map(|word| fragments_of(word)).collect()
+    content_words(&folded(text)).flat_map(fragments_of).collect()
 }
 
 /// Scripts without Latin letters and without spaces inside words (Hangul with its particles, above all) are cut into
@@ -66,48 +73,74 @@ pub struct Counted {
     pub documents: Vec<Vec<(u32, f32)>>,
 }
 
-/// Counts the words and the fragments of documents; each is its fields with their weights. A word is cut up once,
-/// however often it stands somewhere: that is most of the time it takes to load the entries.
+/// Counts the words and the fragments of documents; each is its fields with their weights. A word is cut up once, however
+/// often it stands somewhere, and added up before that: this is most of the time it takes to load the entries.
 pub fn count(documents: &[Vec<(f32, &str)>]) -> [Counted; 2] {
-    let mut kinds = [Counted::default(), Counted::default()];
-    let mut sums: [Vec<f32>; 2] = Default::default();
-    let mut known: HashMap<String, [Vec<u32>; 2]> = HashMap::new();
-    for fields in documents {
-        let mut touched: [Vec<u32>; 2] = Default::default();
-        for (weight, text) in fields {
-            for word in content_words(text) {
-                let terms = known.entry(word).or_insert_with_key(|word| {
-                    [kinds[0].numbers_of(words_of(word)), kinds[1].numbers_of(fragments_of(word))]
-                });
-                for ((terms, sums), touched) in terms.iter().zip(&mut sums).zip(&mut touched) {
-                    for &term in terms {
-                        let place = term as usize;
-                        if place >= sums.len() {
-                            sums.resize(place + 1, 0.0);
-                        }
-                        if sums[place] == 0.0 {
-                            touched.push(term);
-                        }
-                        sums[place] += weight;
-                    }
+    let mut known: HashMap<String, u32> = HashMap::new();
+    let mut sums = Sums::default();
+    let counted: Vec<Vec<(u32, f32)>> = documents
+        .iter()
+        .map(|fields| {
+            for (weight, text) in fields {
+                for word in content_words(&folded(text)) {
+                    let next = known.len() as u32;
+                    let number = known.get(word).copied().unwrap_or_else(|| *known.entry(word.into()).or_insert(next));
+                    sums.add(number, *weight);
                 }
             }
-        }
-        for ((kind, sums), touched) in kinds.iter_mut().zip(&mut sums).zip(touched) {
-            let counts = touched.into_iter().map(|term| (term, std::mem::take(&mut sums[term as usize])));
-            kind.documents.push(counts.collect());
-        }
-    }
-    kinds
+            sums.take()
+        })
+        .collect();
+    let mut words = vec![""; known.len()];
+    known.iter().for_each(|(word, &number)| words[number as usize] = word);
+    let (whole, fragments) =
+        rayon::join(|| Counted::new(&words, &counted, words_of), || Counted::new(&words, &counted, fragments_of));
+    [whole, fragments]
 }
 
 impl Counted {
-    fn numbers_of(&mut self, terms: Vec<String>) -> Vec<u32> {
+    /// `documents` counted as `words` by their numbers; `cut` turns a word into its terms.
+    fn new(words: &[&str], documents: &[Vec<(u32, f32)>], cut: fn(&str) -> Vec<String>) -> Self {
+        let mut numbers = HashMap::new();
         let mut number = |term| {
-            let next = self.numbers.len() as u32;
-            *self.numbers.entry(term).or_insert(next)
+            let next = numbers.len() as u32;
+            *numbers.entry(term).or_insert(next)
         };
-        terms.into_iter().map(&mut number).collect()
+        let terms: Vec<Vec<u32>> = words.iter().map(|word| cut(word).into_iter().map(&mut number).collect()).collect();
+        let mut sums = Sums::default();
+        let documents = documents.iter().map(|counts| {
+            for &(word, count) in counts {
+                terms[word as usize].iter().for_each(|&term| sums.add(term, count));
+            }
+            sums.take()
+        });
+        Self { documents: documents.collect(), numbers }
+    }
+}
+
+/// Numbers with what was added up for each.
+#[derive(Default)]
+struct Sums {
+    sums: Vec<f32>,
+    touched: Vec<u32>,
+}
+
+impl Sums {
+    fn add(&mut self, number: u32, weight: f32) {
+        let place = number as usize;
+        if place >= self.sums.len() {
+            self.sums.resize(place + 1, 0.0);
+        }
+        if self.sums[place] == 0.0 {
+            self.touched.push(number);
+        }
+        self.sums[place] += weight;
+    }
+
+    /// What was added since the last time.
+    fn take(&mut self) -> Vec<(u32, f32)> {
+        let Self { sums, touched } = self;
+        touched.drain(..).map(|number| (number, std::mem::take(&mut sums[number as usize]))).collect()
     }
 }
 

@@ -42,6 +42,11 @@ pub fn texts(entry: &Entry) -> Vec<String> {
     texts
 }
 
+/// How many [`texts`] an entry has.
+pub fn count(entry: &Entry) -> usize {
+    asked(entry) + sentences(&entry.output).count() + 1
+}
+
 /// How many of an entry's [`texts`] are questions: its own, the paraphrases, those about its details.
 pub fn asked(entry: &Entry) -> usize {
     1 + entry.paraphrases.len() + entry.questions.len()
@@ -109,7 +114,7 @@ impl Vectors {
         if scales.dtype() != Dtype::F32 || scales.shape() != [found] {
             return Err(VectorsError::Shape("scales"));
         }
-        let expected = entries.iter().map(|entry| texts(entry).len()).sum();
+        let expected = entries.iter().map(count).sum();
         if found != expected {
             return Err(VectorsError::Count { found, expected });
         }
@@ -170,7 +175,12 @@ impl Vectors {
     /// The cosine of `query` (of this width, as the sentence encoder gives it) with each vector, in order.
     pub fn cosines(&self, query: &[f32]) -> Vec<f32> {
         let query = self.projection.apply(query);
+        // In whole numbers, whose sums may be made in any order and so many at once; none can be too large for 32 bits.
+        let most = (i32::MAX / (128 * self.width.max(1) as i32)).min(i32::from(i16::MAX)) as f32;
+        let step = query.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs())) / most;
+        let query: Vec<i16> = query.iter().map(|value| (value / step) as i16).collect();
         let rows = self.values.chunks_exact(self.width.max(1)).zip(&self.scales);
-        rows.map(|(row, scale)| scale * row.iter().zip(&query).map(|(&a, b)| f32::from(a) * b).sum::<f32>()).collect()
+        let product = |row: &[i8]| row.iter().zip(&query).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum::<i32>();
+        rows.map(|(row, scale)| scale * step * product(row) as f32).collect()
     }
 }
