@@ -21,6 +21,9 @@ const SIGNAL_BONUS: f32 = 0.35;
 /// What the parts by words count beside those by meaning; set on the development questions, in all their wordings.
 const LEXICAL_WEIGHT: f32 = 0.67;
 
+/// So many of the cosines with an entry's questions count, the largest ones: one alone may be chance. Set as the weight above.
+const NEAREST: usize = 4;
+
 /// The question counts double, since it says in few words what the entry is about.
 const INSTRUCTION_WEIGHT: f32 = 2.0;
 
@@ -29,8 +32,8 @@ const INSTRUCTION_WEIGHT: f32 = 2.0;
 /// threshold refuses 95 % of the development questions off topic.
 const ON_TOPIC: f32 = 1.68;
 
-/// Weight of the log odds that the question's vector lies on the side of tomato growing; the largest cosine with any way of
-/// asking and the largest share of fragments in common count 1 each.
+/// Weight of the log odds that the question's vector lies on the side of tomato growing; the largest mean of the cosines with
+/// ways of asking and the largest share of fragments in common count 1 each.
 const SUBJECT_WEIGHT: f32 = 0.09;
 
 /// A long question covers less of itself with one entry; each doubling of its words counts this times ln 2.
@@ -84,7 +87,7 @@ pub struct Parts {
     pub words: f32,
     /// BM25 of fragments of words.
     pub fragments: f32,
-    /// Largest cosine with the entry's question, a paraphrase or a question about a detail.
+    /// Mean of the [`NEAREST`] largest cosines with the entry's question, paraphrases and what else it is asked by.
     pub asked: f32,
     /// Mean of the cosine with question and answer, and of the largest with question and one sentence.
     pub answered: f32,
@@ -171,7 +174,7 @@ impl Index {
                 rest = others;
                 let (asked, passages) = own.split_at(entry.asked);
                 let largest = |cosines: &[f32]| cosines.iter().copied().fold(f32::MIN, f32::max);
-                parts.asked = largest(asked);
+                parts.asked = mean_of_largest(asked);
                 if let Some((whole, sentences)) = passages.split_last() {
                     parts.answered = (largest(sentences) + whole) / 2.0;
                 }
@@ -179,6 +182,20 @@ impl Index {
         }
         parts
     }
+}
+
+fn mean_of_largest(cosines: &[f32]) -> f32 {
+    let mut largest = [f32::MIN; NEAREST];
+    for &cosine in cosines {
+        // The smallest of them stands last.
+        if cosine > largest[NEAREST - 1] {
+            let place = largest.iter().position(|other| cosine > *other).unwrap_or(NEAREST - 1);
+            largest[place..].rotate_right(1);
+            largest[place] = cosine;
+        }
+    }
+    let count = cosines.len().min(NEAREST);
+    largest[..count].iter().sum::<f32>() / count.max(1) as f32
 }
 
 /// What is searched of an entry, with weights.
