@@ -107,6 +107,20 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether it works through many texts or examples, rather than measure how the appliance does with one.
+    pub fn makes(&self) -> bool {
+        matches!(
+            self,
+            Command::Quickstart { .. }
+                | Command::Run { .. }
+                | Command::Compare { .. }
+                | Command::Loss { .. }
+                | Command::Tune { .. }
+        )
+    }
+}
+
 /// What a run starts from.
 #[derive(clap::Args)]
 pub struct Choices {

@@ -30,14 +30,17 @@ const INSTRUCTION_WEIGHT: f32 = 2.0;
 /// [`Found::topic`] below this: not about tomato growing. This and the weights below are those of a logistic regression on
 /// the development questions in all their wordings and the questions about the entries, each left out of the index, rounded; the
 /// threshold refuses 95 % of the development questions off topic.
-const ON_TOPIC: f32 = 1.68;
+const ON_TOPIC: f32 = 1.14;
 
-/// Weight of the log odds that the question's vector lies on the side of tomato growing; the largest mean of the cosines with
-/// ways of asking and the largest share of fragments in common count 1 each.
-const SUBJECT_WEIGHT: f32 = 0.09;
+/// Weight of the log odds that the question's vector lies on the side of tomato growing; how near the nearest entry's questions
+/// are counts 1.
+const SUBJECT_WEIGHT: f32 = 0.125;
+
+/// Weight of the largest share of fragments in common.
+const KNOWN_WEIGHT: f32 = 0.5;
 
 /// A long question covers less of itself with one entry; each doubling of its words counts this times ln 2.
-const LENGTH_WEIGHT: f32 = 0.35;
+const LENGTH_WEIGHT: f32 = 0.18;
 
 /// How much less is asked of a question without an unknown word when readings are out of range.
 const READINGS_ALLOWANCE: f32 = 0.3;
@@ -151,7 +154,7 @@ impl Index {
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
         let subject = self.vectors.as_ref().zip(query.vector).map_or(0.0, |(own, asked)| own.subject().log_odds(asked));
         let length = (1.0 + words.len() as f32).ln();
-        let topic = known + meant + LENGTH_WEIGHT * length + SUBJECT_WEIGHT * subject;
+        let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * length + SUBJECT_WEIGHT * subject;
         let on_topic = match !query.signals.is_empty() && self.words.knows_all(&words) {
             true => words.len() <= VAGUE || topic >= ON_TOPIC - READINGS_ALLOWANCE,
             false => topic >= ON_TOPIC,
