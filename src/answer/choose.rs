@@ -30,7 +30,7 @@ pub struct Choice {
 const DETAIL: f32 = 0.5;
 /// How much the search counts beside the model: the score of a sentence, or the number of a reference's sentences that it
 /// expects to belong into the answer.
-const FOUND_WEIGHT: f32 = 5.0;
+const FOUND_WEIGHT: f32 = 14.0;
 /// How far below the best sentence of their reference others may lie, for a detail and for a whole question.
 const DETAIL_RANGE: f32 = 1.5;
 const WHOLE_RANGE: f32 = 2.5;
