@@ -13,7 +13,7 @@ use tomato_assistant::model::{
 };
 
 use super::{
-    artifact::{ArtifactError, at},
+    artifact::{self, ArtifactError, at},
     draw::Draw,
 };
 
@@ -228,7 +228,7 @@ pub fn save(
     for (name, value) in values {
         tensors.insert(format!("{PREFIX}{name}"), value.to_dtype(DType::BF16)?);
     }
-    candle_core::safetensors::save(&tensors, folder.join(WEIGHTS))?;
+    artifact::save(&folder.join(WEIGHTS), &tensors)?;
     let config = Config {
         peft_type: "LORA".into(),
         r: rank,

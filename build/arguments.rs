@@ -108,7 +108,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it works through many texts or examples, rather than measure how the appliance does with one.
+    /// Whether it works through many texts or examples, rather than measures how the appliance does with one.
     pub fn makes(&self) -> bool {
         matches!(
             self,

@@ -4,9 +4,10 @@
 //! writes into `<number>-<stage>.partial`; the record is written there last, then the folder is renamed. So a folder
 //! without `.partial` is whole, whatever was killed when. Does NOT know what any stage does.
 
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -36,6 +37,15 @@ pub enum ArtifactError {
 /// Puts the path into an I/O error.
 pub fn at(path: &Path) -> impl FnOnce(io::Error) -> ArtifactError + '_ {
     move |source| ArtifactError::Io { path: path.to_owned(), source }
+}
+
+/// Writes `tensors` as a safetensors file, whose errors say what to do when the disk is full.
+///
+/// # Errors
+/// [`ArtifactError::Io`].
+pub fn save(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<(), ArtifactError> {
+    let bytes = safetensors::serialize(tensors, None).map_err(io::Error::other).map_err(at(path))?;
+    fs::write(path, bytes).map_err(at(path))
 }
 
 /// A stage's place in the order.

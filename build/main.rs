@@ -49,6 +49,7 @@ use std::{
 };
 use tomato_assistant::{
     bundle::{Bundle, BundleError, Provenance, default_dir},
+    model::kernels::threads,
     text::{Lang, Msg},
 };
 
@@ -111,19 +112,6 @@ enum Failure {
     Verify(#[from] VerifyError),
 }
 
-/// Stages give each core work of its own. candle's helper threads, which wait for theirs by spinning, would take two fifths of the
-/// time away from it. What measures the appliance keeps them, as the appliance does: one answer is a tenth faster with them.
-fn one_candle_thread() {
-    const NAME: &str = "CANDLE_NUM_THREADS";
-    if env::var_os(NAME).is_none() {
-        // SAFETY: no other thread runs yet that could read the environment.
-        #[allow(unsafe_code)]
-        unsafe {
-            env::set_var(NAME, "1");
-        }
-    }
-}
-
 fn main() -> ExitCode {
     // For panics, which are faults of the program. Failures are told in one sentence.
     if let Err(report) = color_eyre::install() {
@@ -131,7 +119,7 @@ fn main() -> ExitCode {
     }
     let command = Arguments::parse().command;
     if command.makes() {
-        one_candle_thread();
+        threads::one();
     }
     let result = match command {
         Command::Quickstart { question, choices } => ask(&question, &choices),

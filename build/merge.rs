@@ -9,7 +9,7 @@ use std::{collections::HashMap, fs, path::Path};
 
 use super::{
     adapter::{Adapter, AdapterError},
-    artifact::{Artifact, ArtifactError, Origin, Stage, at},
+    artifact::{self, Artifact, ArtifactError, Origin, Stage, at},
     checkpoint::{CONFIG, Checkpoint, TENSORS, TOKENIZER},
     config_json::Config,
     import::ImportError,
@@ -94,7 +94,7 @@ pub fn run(checkpoint: &Artifact, adapter: &Path, out: &Path, bar: &ProgressBar)
     let compute = |cause| MergeError::Compute { name: SELECTOR_TENSOR.into(), cause };
     let values = adapter.selector().map_err(compute)?;
     let head = Tensor::new(values, &Device::Cpu).map_err(compute)?;
-    candle_core::safetensors::save(&HashMap::from([(SELECTOR_TENSOR, head)]), out.join(SELECTOR)).map_err(compute)
+    Ok(artifact::save(&out.join(SELECTOR), &HashMap::from([(SELECTOR_TENSOR.into(), head)]))?)
 }
 
 /// The selection head beside a checkpoint; None where it was not trained.

@@ -21,7 +21,7 @@ use unicode_segmentation::UnicodeSegmentation;
 fn question() -> Value {
     json!({
         "id": "v-1", "category": "nutrition_growth", "kind": "plain",
-        "question": "Why is the bottom of my tomatoes black?", "entries": ["x"],
+        "question": "The bottoms of my tomatoes turn black, sunken and leathery. Is this blossom end rot?", "entries": ["x"],
         "facts": [
             {"sentence": "It is blossom end rot.", "patterns": ["blossom.end rot"]},
             {"sentence": "The moon is to blame.", "patterns": ["\\bmoon\\b"]},

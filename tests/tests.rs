@@ -19,6 +19,7 @@ mod check_data;
 mod cholesky;
 mod choose;
 mod climate;
+mod compare;
 mod compensate;
 mod config;
 mod cross;

@@ -9,7 +9,7 @@ use std::{fs, io::ErrorKind, path::Path};
 use super::{
     super::{
         adam::Adam,
-        artifact::{Origin, at},
+        artifact::{Origin, at, save},
     },
     Check, FinetuneError, lowest,
 };
@@ -51,12 +51,12 @@ pub struct Progress {
 pub fn keep(folder: &Path, progress: &Progress, adam: &Adam) -> Result<(), FinetuneError> {
     fs::create_dir_all(folder).map_err(at(folder))?;
     let mut counts = vec![state(progress.steps), PROGRESS.to_string()];
-    candle_core::safetensors::save(&adam.state()?, folder.join(&counts[0]))?;
+    save(&folder.join(&counts[0]), &adam.state()?)?;
     sync(&folder.join(&counts[0]))?;
     if let Some(lowest) = lowest(&progress.curve) {
         counts.push(best(lowest));
         if lowest == progress.steps {
-            candle_core::safetensors::save(&adam.values(), folder.join(best(lowest)))?;
+            save(&folder.join(best(lowest)), &adam.values())?;
             sync(&folder.join(best(lowest)))?;
         }
     }

@@ -8,6 +8,7 @@
 //! instruction set, chosen at run time ([`dot`]).
 
 mod dot;
+pub mod threads;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
