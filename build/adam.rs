@@ -32,7 +32,7 @@ pub struct Adam {
 
 /// A gradient that nothing can be learnt from.
 #[derive(Debug, thiserror::Error)]
-#[error("the gradient of {name} is {fault}: training stopped, the last checkpoint is kept. Try a lower learning_rate")]
+#[error("the gradient of {name} is {fault}, so nothing can be learnt from it")]
 pub struct Sick {
     /// The variable.
     name: String,

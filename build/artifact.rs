@@ -11,11 +11,16 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 use tomato_assistant::bundle::{sha256, sha256_file};
 
 const RECORD: &str = "record.json";
+/// How often, and after which pauses, a lock that is held is tried again: a program that was just started holds the locks of the one
+/// that starts it for some milliseconds.
+const PATIENCE: usize = 10;
+const BREATH: Duration = Duration::from_millis(20);
 
 /// Why a stage's folder cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -151,11 +156,14 @@ impl Artifacts {
         fs::create_dir_all(root).map_err(at(root))?;
         let path = root.join("lock");
         let lock = File::create(&path).map_err(at(&path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Artifacts { root: root.to_owned(), again: Vec::new(), _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(ArtifactError::Busy(root.to_owned())),
-            Err(fs::TryLockError::Error(error)) => Err(at(&path)(error)),
+        for _ in 0..PATIENCE {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Artifacts { root: root.to_owned(), again: Vec::new(), _lock: lock }),
+                Err(fs::TryLockError::WouldBlock) => thread::sleep(BREATH),
+                Err(fs::TryLockError::Error(error)) => return Err(at(&path)(error)),
+            }
         }
+        Err(ArtifactError::Busy(root.to_owned()))
     }
 
     /// From now on `stages` are made again, even from the same things. What they left stays until that is done.

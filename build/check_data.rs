@@ -9,7 +9,7 @@ pub mod sets;
 pub mod wording;
 
 use super::{
-    questions::{self, Kind, Narrow, Question, QuestionsError, Refused, Why},
+    questions::{self, Kind, Narrow, Question, QuestionsError, Refused, Why, Wording},
     sources::OFF_TOPIC,
 };
 use likeness::{Pair, Vocabulary, closest_entries, closest_within};
@@ -25,7 +25,7 @@ use tomato_assistant::knowledge::{Entry, Knowledge, KnowledgeError};
 
 /// The curated entries, below the repository's root.
 const ENTRIES: &str = "data/tomato_qa_dataset.json";
-/// How many narrow and broad questions an entry has at least, and how many sentences answer one.
+/// How many narrow and broad questions and other wordings an entry has at least, and how many sentences are said to answer one.
 const NARROW: (usize, RangeInclusive<usize>) = (4, 1..=2);
 const BROAD: (usize, RangeInclusive<usize>) = (3, 1..=9);
 const WORDINGS: (usize, RangeInclusive<usize>) = (24, 0..=0);
@@ -107,7 +107,10 @@ impl Data {
             narrow_test: questions::load(&root.join(questions::NARROW_TEST))?,
             narrow: questions::load(&root.join(questions::NARROW))?,
             broad: questions::load(&root.join(questions::BROAD))?,
-            wordings: questions::load(&root.join(questions::WORDINGS))?,
+            wordings: questions::load::<Wording>(&root.join(questions::WORDINGS))?
+                .into_iter()
+                .map(Narrow::from)
+                .collect(),
             refused: questions::load(&root.join(questions::REFUSED))?,
             off_topic: text(OFF_TOPIC)?
                 .lines()

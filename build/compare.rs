@@ -22,7 +22,7 @@ use super::{
         way::{Protect, Seen, Shares, Way, widths},
         yardstick::{Figures, Yardstick, YardstickError},
     },
-    recover::{self, Lesson, RecoverError},
+    recover::{self, Lesson, RecoverError, Recovered},
     sources::{Sources, SourcesError},
 };
 
@@ -56,7 +56,7 @@ pub enum CompareError {
 }
 
 /// How a narrowed model learns back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Learns {
     /// Not at all.
     Nothing,
@@ -120,16 +120,35 @@ const LINES: [Line; 14] = [
 /// Tokens of a padded answer.
 const PADDED: usize = 256;
 
-/// A point of the picture: megabytes, and perplexity on tomato text before and after.
+/// A point of the picture: which way it belongs to, megabytes, and perplexity on tomato text before and after.
 struct Point {
-    document: bool,
+    way: Drawn,
     megabytes: f64,
     before: f64,
     after: Option<f64>,
 }
 
+/// Ways that are drawn, each at several sizes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drawn {
+    /// The document's, with its own training.
+    Document,
+    /// The one that recipe-narrow.toml takes.
+    Ours,
+}
+
+impl Line {
+    fn drawn(&self) -> Option<Drawn> {
+        match (self.way.score, self.way.protect, &self.learns) {
+            (Score::Weights, _, Learns::Nothing | Learns::Document) => Some(Drawn::Document),
+            (Score::Activity, LEAST, _) => Some(Drawn::Ours),
+            _ => None,
+        }
+    }
+}
+
 /// Writes the table for the Hugging Face folder `checkpoint`, with the texts of the repository at `root`, to `out` and the picture
-/// into the folder `to`. `bar` counts models measured, and taught.
+/// into the folder `to`, line by line: what is stopped leaves what it has. `bar` counts models measured, and taught.
 ///
 /// # Errors
 /// [`CompareError`].
@@ -140,6 +159,7 @@ pub fn run(
     out: &mut impl Write,
     bar: &ProgressBar,
 ) -> Result<(), CompareError> {
+    fs::create_dir_all(to).map_err(at(to))?;
     let mut dense = Dense::open(checkpoint, WINDOW)?;
     let sources = Sources::find(root)?;
     let yardstick = Yardstick::read(&dense, &sources)?;
@@ -174,50 +194,53 @@ pub fn run(
 
     let seen = Seen { activities, added };
     let mut points = Vec::new();
-    for Line { name, keep, way, learns } in &LINES {
+    for line in &LINES {
+        let Line { name, keep, way, learns } = line;
         let open = way.protect.open(&seen.added).len();
         let model = way.narrowed(&whole, &seen, *keep, &|| {})?;
         let before = measure(&mut dense, &model)?;
         let (millions, megabytes) = size(&model)?;
-        let (windows, lesson) = match learns {
-            Learns::Document => (&padded, lesson(4, &[Matrix::Q, Matrix::V], (2e-5, 0.5, 1), None)),
-            Learns::Teacher => (&mixed, lesson(16, &Matrix::ALL, (3e-4, 1.0, 2), Some(&whole))),
-            Learns::Text | Learns::Nothing => (&mixed, lesson(16, &Matrix::ALL, (3e-4, 1.0, 2), None)),
+        let lesson = match learns {
+            Learns::Nothing => None,
+            Learns::Document => Some((&padded, lesson(4, &[Matrix::Q, Matrix::V], (2e-5, 0.5, 1), None))),
+            Learns::Text => Some((&mixed, lesson(16, &Matrix::ALL, (3e-4, 1.0, 2), None))),
+            Learns::Teacher => Some((&mixed, lesson(16, &Matrix::ALL, (3e-4, 1.0, 2), Some(&whole)))),
         };
-        let mut line = format!(
+        let mut row = format!(
             "{name:<22} {:>3.0} % {:>6} {millions:>7.1} {megabytes:>6.1}  {:<24}",
             100.0 * keep,
             if *keep < 1.0 { open } else { 0 },
             ratios(&base, &before)
         );
-        let last = match learns {
-            Learns::Nothing => None,
-            _ => Some(recover::run(model, windows, &lesson, &|_| ())?),
-        };
-        let after = last.as_ref().map(|recovered| measure(&mut dense, &recovered.model)).transpose()?;
-        if after.is_none() {
-            bar.inc(1);
+        let (mut after, mut told) = (None, String::new());
+        match lesson.map(|(windows, lesson)| recover::run(model, windows, &lesson)) {
+            Some(Ok(Recovered { model, losses: [first, last] })) => {
+                after = Some(measure(&mut dense, &model)?);
+                told = format!("  {learns:?}: its loss {first:.2} -> {last:.2}");
+            }
+            // The others may still learn.
+            Some(Err(RecoverError::Sick(sick))) => told = format!("  {learns:?}: {sick}"),
+            Some(Err(error)) => return Err(error.into()),
+            None => bar.inc(1),
         }
         let texts = Gate { tomato: f64::MAX, general: f64::MAX, texts: true };
         let faults = texts.faults(&base, after.as_ref().unwrap_or(&before));
-        line +=
-            &format!(" {:<24} {:>6}", after.as_ref().map_or("–".into(), |after| ratios(&base, after)), faults.len());
-        if let Some(recovered) = &last {
-            line += &format!("  {learns:?}: its loss {:.2} -> {:.2}", recovered.losses[0], recovered.losses[1]);
-        }
-        write(line)?;
+        let learnt = after.as_ref().map_or("–".into(), |after| ratios(&base, after));
+        row += &format!(" {learnt:<24} {:>6}{told}", faults.len());
+        write(row)?;
         let said = after.as_ref().unwrap_or(&before).texts.iter().find(|text| text.english);
         write(said.map_or_else(String::new, |said| format!("    {} …{:?}", said.prompt, said.text)))?;
-        points.push(Point {
-            document: way.score == Score::Weights,
+        points.extend(line.drawn().map(|way| Point {
+            way,
             megabytes,
             before: before.tomato.perplexity,
             after: after.map(|after| after.tomato.perplexity),
-        });
+        }));
+        let path = to.join(PICTURE);
+        fs::write(&path, picture(&mut points)).map_err(at(&path))?;
     }
     bar.finish();
-    let path = to.join(PICTURE);
-    Ok(fs::write(&path, picture(points)).map_err(at(&path))?)
+    Ok(())
 }
 
 fn lesson<'a>(
@@ -235,8 +258,8 @@ fn ratios(base: &Figures, now: &Figures) -> String {
     format!("{:.1} ({tomato:.2}) {:.1} ({general:.2})", now.tomato.perplexity, now.general.perplexity)
 }
 
-/// Millions of numbers in the matrices, and the megabytes that they take in the shipped formats: attention in Q8_0, all else in
-/// Q4_0.
+/// Millions of numbers in the matrices, and the megabytes that they take in the formats of recipe.toml's [quantize]: attention in
+/// Q8_0 (8.5 bits), all else in Q4_0 (4.5 bits).
 fn size(model: &Gemma3) -> candle_core::Result<(f64, f64)> {
     let hidden = model.config.hidden;
     let mut attention = 0;
@@ -249,18 +272,18 @@ fn size(model: &Gemma3) -> candle_core::Result<(f64, f64)> {
 }
 
 /// Perplexity on tomato text against size: the document's way and ours, before and after learning back.
-fn picture(mut points: Vec<Point>) -> String {
+fn picture(points: &mut [Point]) -> String {
     points.sort_by(|a, b| a.megabytes.total_cmp(&b.megabytes));
-    let curve = |name: &str, colour, document: bool, value: &dyn Fn(&Point) -> Option<f64>| {
-        let own = points.iter().filter(|point| point.document == document);
+    let curve = |name: &str, colour, way: Drawn, value: &dyn Fn(&Point) -> Option<f64>| {
+        let own = points.iter().filter(|point| point.way == way);
         let points: Vec<_> = own.filter_map(|point| Some((point.megabytes, value(point)?, Dot::Full))).collect();
         Curve { name: name.into(), colour, points, limit: None }
     };
     let curves = [
-        curve("document's, before", "#c8352b", true, &|point| Some(point.before)),
-        curve("and after learning", "#e69138", true, &|point| point.after),
-        curve("ours, before", "#3b6ea5", false, &|point| Some(point.before)),
-        curve("and after learning", "#2e7d32", false, &|point| point.after),
+        curve("document's, before", "#c8352b", Drawn::Document, &|point| Some(point.before)),
+        curve("and after learning", "#e69138", Drawn::Document, &|point| point.after),
+        curve("ours, before", "#3b6ea5", Drawn::Ours, &|point| Some(point.before)),
+        curve("and after learning", "#2e7d32", Drawn::Ours, &|point| point.after),
     ];
     let (least, most) = (points.first(), points.last());
     let marks = least.into_iter().chain(most).map(|point| (point.megabytes, format!("{:.0}", point.megabytes)));

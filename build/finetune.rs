@@ -52,7 +52,7 @@ pub enum FinetuneError {
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// Nothing can be learnt any more.
-    #[error(transparent)]
+    #[error("{0}: training stopped, the last checkpoint is kept. Try a lower learning_rate in [finetune]")]
     Sick(#[from] Sick),
     /// The computation failed.
     #[error("training: {0}")]

@@ -24,7 +24,7 @@ pub fn texts_of(entries: &[Entry]) -> Vec<Vec<usize>> {
     entries.iter().map(places).collect()
 }
 
-/// The same for its questions alone: its own, the paraphrases, those about its details.
+/// The same for its questions alone: its own, the paraphrases, those that the pipeline added.
 pub fn questions_of(entries: &[Entry]) -> Vec<Vec<usize>> {
     let mut all = texts_of(entries);
     entries.iter().zip(&mut all).for_each(|(entry, places)| places.truncate(asked(entry)));

@@ -5,7 +5,7 @@
 //! the windows are from, nor measure what was won.
 
 use candle_core::{Device, Tensor};
-use candle_nn::ops::{log_softmax, softmax_last_dim};
+use candle_nn::ops::log_softmax;
 use rayon::prelude::*;
 use tomato_assistant::model::{gemma3::Gemma3, linear::Embedding, ops::Pass};
 
@@ -31,7 +31,7 @@ pub enum RecoverError {
 pub struct Lesson<'a> {
     /// Of the adapters.
     pub shape: Shape,
-    /// After the warm-up, a tenth of the steps; falls to 0 as a cosine.
+    /// Highest: it rises over the first tenth of the steps and falls as a cosine over all of them.
     pub learning_rate: f64,
     /// Largest norm of a step's gradients.
     pub clip: f64,
@@ -45,31 +45,21 @@ pub struct Lesson<'a> {
 pub struct Recovered {
     /// The model with its adapters.
     pub model: Gemma3,
-    /// Mean loss of the first and of the last tenth of the steps, nats a token.
+    /// Mean loss of the first and of the last tenth of the windows, nats a token.
     pub losses: [f64; 2],
 }
 
-/// Trains adapters on `model`, an f32 one, with each of the `windows` once, in their order. The same every time. `each` gets the
-/// tokens of each window.
+/// Trains adapters on `model`, an f32 one, with each of the `windows` once, in their order. The same every time.
 ///
 /// # Errors
 /// [`RecoverError`].
-pub fn run(
-    mut model: Gemma3,
-    windows: &[Vec<u32>],
-    lesson: &Lesson,
-    each: &(dyn Fn(usize) + Sync),
-) -> Result<Recovered, RecoverError> {
+pub fn run(mut model: Gemma3, windows: &[Vec<u32>], lesson: &Lesson) -> Result<Recovered, RecoverError> {
     let variables = adapter::adapt_all(&mut model, &lesson.shape, &mut Draw::new(0))?;
     let mut adam = Adam::new(variables, 0.0, lesson.clip);
     let steps = windows.chunks(lesson.at_once);
     let (count, mut losses) = (steps.len(), Vec::new());
     for (step, windows) in steps.enumerate() {
-        let learn = |ids: &Vec<u32>| {
-            let learnt = learn(&model, ids, lesson.teacher, &adam);
-            each(ids.len());
-            learnt
-        };
+        let learn = |ids: &Vec<u32>| learn(&model, ids, lesson.teacher, &adam);
         // Each core reads windows of its own; the sum is made in a fixed order.
         let learnt: Vec<_> = windows.par_iter().with_max_len(1).map(learn).collect();
         for learnt in learnt {
@@ -132,8 +122,8 @@ pub fn foretold(model: &Gemma3, hidden: &Tensor, goal: &Goal) -> candle_core::Re
                 (lost, (shares.matmul(table)? - table.index_select(&ids, 0)?)?)
             }
             Goal::Teacher(teacher, hidden) => {
-                let wanted = scores(teacher, &hidden.narrow(0, first, count)?)?;
-                let (wanted, wanted_logs) = (softmax_last_dim(&wanted)?, log_softmax(&wanted, 1)?);
+                let wanted_logs = log_softmax(&scores(teacher, &hidden.narrow(0, first, count)?)?, 1)?;
+                let wanted = wanted_logs.exp()?;
                 let lost = (&wanted * (wanted_logs - &logs)?)?.sum_all()?;
                 (lost, (shares - wanted)?.matmul(table)?)
             }

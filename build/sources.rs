@@ -16,7 +16,7 @@ use tomato_assistant::{
 
 use super::{
     artifact::{ArtifactError, at},
-    questions::{self, Narrow, QuestionsError, Refused, Why},
+    questions::{self, Narrow, QuestionsError, Refused, Why, Wording},
 };
 
 /// The curated entries.
@@ -172,7 +172,13 @@ impl Sources {
     /// # Errors
     /// [`SourcesError`].
     pub fn knowledge(&self) -> Result<Knowledge, SourcesError> {
-        self.with_questions(&[questions::NARROW, questions::BROAD])
+        let path = self.root.join(ENTRIES);
+        let mut knowledge =
+            Knowledge::parse(&self.read(ENTRIES)?).map_err(|cause| SourcesError::Knowledge { path, cause })?;
+        for file in [questions::NARROW, questions::BROAD] {
+            add(&mut knowledge, file, questions::load(&self.root.join(file))?)?;
+        }
+        Ok(knowledge)
     }
 
     /// The same with their questions in other words: what is searched.
@@ -180,20 +186,18 @@ impl Sources {
     /// # Errors
     /// [`SourcesError`].
     pub fn searched(&self) -> Result<Knowledge, SourcesError> {
-        self.with_questions(&[questions::NARROW, questions::BROAD, questions::WORDINGS])
-    }
-
-    fn with_questions(&self, files: &[&'static str]) -> Result<Knowledge, SourcesError> {
-        let path = self.root.join(ENTRIES);
-        let mut knowledge =
-            Knowledge::parse(&self.read(ENTRIES)?).map_err(|cause| SourcesError::Knowledge { path, cause })?;
-        for &file in files {
-            for Narrow { entry, question, .. } in questions::load(&self.root.join(file))? {
-                if !knowledge.add_question(&entry, &question) {
-                    return Err(SourcesError::NoEntry { file, question, entry });
-                }
-            }
-        }
+        let mut knowledge = self.knowledge()?;
+        let wordings: Vec<Wording> = questions::load(&self.root.join(questions::WORDINGS))?;
+        add(&mut knowledge, questions::WORDINGS, wordings.into_iter().map(Narrow::from).collect())?;
         Ok(knowledge)
     }
+}
+
+fn add(knowledge: &mut Knowledge, file: &'static str, questions: Vec<Narrow>) -> Result<(), SourcesError> {
+    for Narrow { entry, question, .. } in questions {
+        if !knowledge.add_question(&entry, &question) {
+            return Err(SourcesError::NoEntry { file, question, entry });
+        }
+    }
+    Ok(())
 }

@@ -72,14 +72,14 @@ fn lesson(teacher: Option<&Gemma3>) -> Lesson<'_> {
 
 #[test]
 fn a_text_is_learnt_by_heart_and_the_same_every_time() {
-    let learnt = [(); 2].map(|()| recover::run(model(), &windows(), &lesson(None), &|_| ()).unwrap());
+    let learnt = [(); 2].map(|()| recover::run(model(), &windows(), &lesson(None)).unwrap());
     let [first, last] = learnt[0].losses;
     assert!(last < 0.7 * first, "{first} -> {last}");
     assert_eq!(learnt[0].losses, learnt[1].losses);
 }
 
 #[test]
-fn a_model_without_a_layers_neurons_comes_nearer_to_the_whole_one() {
+fn a_model_without_its_last_layer_comes_nearer_to_the_whole_one() {
     let (whole, mut cut) = (model(), model());
     cut.layers.pop();
     cut.config.windows.pop();
@@ -90,7 +90,7 @@ fn a_model_without_a_layers_neurons_comes_nearer_to_the_whole_one() {
         recover::foretold(&whole, &one, &Goal::Teacher(&whole, other)).unwrap().0
     };
     let before = apart(&cut);
-    let recovered = recover::run(cut, &windows(), &lesson(Some(&whole)), &|_| ()).unwrap();
+    let recovered = recover::run(cut, &windows(), &lesson(Some(&whole))).unwrap();
     let after = apart(&recovered.model);
     assert!(before > 1e-3 && after < 0.5 * before, "{before} -> {after}");
 }

@@ -10,6 +10,7 @@ use tomato_assistant::knowledge::{
     projection::Projection,
     retrieval::{Found, Hit, Index, Query},
     subject::Subject,
+    terms,
     vectors::{Vectors, VectorsError, asked, texts},
 };
 
@@ -249,6 +250,24 @@ fn by_meaning(question: &str, vector: [f32; 3], signals: &[&str]) -> Found {
     let query = Query { text: question, vector: Some(&vector), category: None, signals: &signals };
     Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors, Projection::identity(3), Subject::even(3))))
         .search(&query)
+}
+
+#[test]
+fn an_entry_is_as_near_as_its_four_nearest_questions() {
+    let mut knowledge = parse(&[entry("aphids", Category::DiseaseManagement, "What are these aphids?")]).unwrap();
+    assert!(knowledge.add_question("aphids", "four") && knowledge.add_question("aphids", "five"));
+    let of = |cosine: f32| vec![cosine, (1.0 - cosine * cosine).sqrt(), 0.0];
+    let asked = [0.1, 0.9, 0.5, 0.7, 0.3, 0.8].map(of);
+    let passages = [of(0.0), of(0.0)];
+    let vectors = Vectors::quantize(&[&asked[..], &passages].concat(), Projection::identity(3), Subject::even(3));
+    let query = Query { text: "lice", vector: Some(&[1.0, 0.0, 0.0]), ..Query::default() };
+    let near = Index::new(knowledge.entries(), Some(vectors)).search(&query).hits[0].parts.asked;
+    assert!((near - (0.9 + 0.8 + 0.7 + 0.5) / 4.0).abs() < 0.01, "{near}");
+}
+
+#[test]
+fn words_that_say_nothing_are_in_order_to_be_found() {
+    assert!(terms::STOP_WORDS.is_sorted() && terms::words("which of your THE leaves") == ["lea"]);
 }
 
 #[test]

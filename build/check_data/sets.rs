@@ -111,7 +111,7 @@ pub fn facts(questions: &[Question], entries: &[Entry]) -> Vec<String> {
     complaints
 }
 
-/// Each entry has `least` of the `questions` (called `name`), each asked once and answered by `sentences` of the entry's own:
+/// Each entry has `least` of the `questions` (called `name`), each asked once and answered by so many sentences of the entry's own:
 /// whole ones, since half of one would label none when the questions are learnt from.
 pub fn labelled(
     name: &str,

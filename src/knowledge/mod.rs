@@ -96,7 +96,8 @@ pub struct Entry {
     pub output: String,
     /// The same question in other words, at least three.
     pub paraphrases: Vec<String>,
-    /// Questions that it answers whole or in part, besides. The pipeline adds them, from the sets that the model learns from.
+    /// Questions that it answers whole or in part, besides. The pipeline adds them: those that the model learns from, and wordings
+    /// that are only searched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub questions: Vec<String>,
     /// Words a grower may type that stand in none of the above.

@@ -47,7 +47,7 @@ pub fn count(entry: &Entry) -> usize {
     asked(entry) + sentences(&entry.output).count() + 1
 }
 
-/// How many of an entry's [`texts`] are questions: its own, the paraphrases, those about its details.
+/// How many of an entry's [`texts`] are questions: its own, the paraphrases, those that the pipeline added.
 pub fn asked(entry: &Entry) -> usize {
     1 + entry.paraphrases.len() + entry.questions.len()
 }
@@ -178,7 +178,7 @@ impl Vectors {
         // In whole numbers, whose sums may be made in any order and so many at once; none can be too large for 32 bits.
         let most = (i32::MAX / (128 * self.width.max(1) as i32)).min(i32::from(i16::MAX)) as f32;
         let step = query.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs())) / most;
-        let query: Vec<i16> = query.iter().map(|value| (value / step) as i16).collect();
+        let query: Vec<i16> = query.iter().map(|value| (value / step).round() as i16).collect();
         let rows = self.values.chunks_exact(self.width.max(1)).zip(&self.scales);
         let product = |row: &[i8]| row.iter().zip(&query).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum::<i32>();
         rows.map(|(row, scale)| scale * step * product(row) as f32).collect()

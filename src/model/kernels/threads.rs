@@ -1,14 +1,16 @@
 //! How many threads candle's own operations use.
 
-use std::env;
+use std::{env, fs};
 
 /// One thread for candle's operations, unless the environment names a number. For work that gives each core texts or examples of
 /// its own: candle's helper threads, which wait for theirs by spinning, would take two fifths of the time away from it. One answer,
-/// which all cores work on, is a tenth faster with them. To be called first in a program, before there are other threads.
+/// which all cores work on, is a tenth faster with them. Does nothing where the program has other threads already, or where Linux
+/// does not say so.
 pub fn one() {
     const NAME: &str = "CANDLE_NUM_THREADS";
-    if env::var_os(NAME).is_none() {
-        // SAFETY: by the contract above no other thread reads the environment meanwhile.
+    let alone = fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
+    if alone && env::var_os(NAME).is_none() {
+        // SAFETY: no other thread reads the environment meanwhile, since there is none.
         #[allow(unsafe_code)]
         unsafe {
             env::set_var(NAME, "1");
