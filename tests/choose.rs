@@ -41,8 +41,8 @@ fn the_best_is_always_shown_and_called_the_nearest_where_it_hardly_answers() {
         assert!(!choice.direct[0].1.is_empty());
         choice.nearest_only
     };
-    assert!(nearest_only(&[candidate(3.0, &[-3.6, -9.0]), candidate(2.9, &[-4.0])]));
-    assert!(!nearest_only(&[candidate(3.0, &[-3.4, -9.0]), candidate(2.9, &[-4.0])]));
+    assert!(nearest_only(&[candidate(3.0, &[-2.6, -9.0]), candidate(2.9, &[-4.0])]));
+    assert!(!nearest_only(&[candidate(3.0, &[-2.4, -9.0]), candidate(2.9, &[-4.0])]));
     // What another entry answers well is no mere neighbour.
     assert!(!nearest_only(&[candidate(9.0, &[-3.6, -3.7]), candidate(8.9, &[0.2, 0.3])]));
 }
