@@ -55,7 +55,7 @@ pub fn windows(dense: &Dense, sources: &Sources) -> Result<Vec<Vec<u32>>, Finetu
     Ok(windows)
 }
 
-/// What a model learns back from: all answers, then mixed with all general text; some 60,000 tokens.
+/// What a model learns back from: all answers and all general text, mixed; some 76,000 tokens.
 ///
 /// # Errors
 /// As [`windows`].
