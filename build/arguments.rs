@@ -63,6 +63,9 @@ pub enum Command {
         /// Folder of the bundle; the last one made if left out
         #[arg(long, value_name = "FOLDER")]
         bundle: Option<PathBuf>,
+        /// Scores these answers of another system instead (build/baseline.py), and writes no report
+        #[arg(long, value_name = "FILE")]
+        answers: Option<PathBuf>,
     },
     /// What narrower feed-forward layers cost, before and after training: the project document's recipe beside ours
     Compare {

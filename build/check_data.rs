@@ -9,8 +9,8 @@ pub mod sets;
 pub mod wording;
 
 use super::{
-    questions::{self, Kind, Narrow, Question, QuestionsError, Refused, Why, Wording},
-    sources::OFF_TOPIC,
+    questions::{self, Kind, Narrow, Question, QuestionsError, Refused, Wording},
+    sources::TOLD_APART,
 };
 use likeness::{Pair, Vocabulary, closest_entries, closest_within};
 use sets::Split;
@@ -81,8 +81,8 @@ pub struct Data {
     pub wordings: Vec<Narrow>,
     /// Questions to learn refusing from.
     pub refused: Vec<Refused>,
-    /// What is not about tomatoes, to learn the subject from.
-    pub off_topic: Vec<Refused>,
+    /// What is told apart from questions about the entries, by file.
+    pub told_apart: Vec<(&'static str, Vec<String>)>,
     /// Text of data/README.md.
     pub readme: String,
 }
@@ -112,10 +112,10 @@ impl Data {
                 .map(Narrow::from)
                 .collect(),
             refused: questions::load(&root.join(questions::REFUSED))?,
-            off_topic: text(OFF_TOPIC)?
-                .lines()
-                .map(|line| Refused { question: line.into(), why: Why::OffTopic })
-                .collect(),
+            told_apart: TOLD_APART
+                .into_iter()
+                .map(|name| Ok((name, text(name)?.lines().map(String::from).collect())))
+                .collect::<Result<_, CheckError>>()?,
             readme: text(README)?,
         })
     }
@@ -165,12 +165,14 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     let Data { entries, validation, test, variants, development, narrow_test, refused, .. } = data;
     let Data { development_variants, narrow, broad, wordings, readme, .. } = data;
     let most = if verbose { 40 } else { 10 };
-    let learnt = [&refused[..], &data.off_topic].concat();
+    let told_apart: Vec<String> = data.told_apart.iter().flat_map(|(_, texts)| texts.iter().cloned()).collect();
+    let refusals = refused.iter().map(|refused| refused.question.clone());
+    let learnt: Vec<String> = told_apart.iter().cloned().chain(refusals).collect();
     let labelled: [&[Narrow]; 3] = [narrow, broad, wordings];
     let split = Split::new(&[validation, test, narrow_test], development, &labelled, &learnt, entries);
     let other_words: Vec<Question> = variants.iter().map(|(_, question)| question.clone()).collect();
     let reworded = Split::new(&[&other_words], development, &labelled, &learnt, entries);
-    let tuned = Split::new(&[development], &[], &[wordings], &data.off_topic, &[]);
+    let tuned = Split::new(&[development], &[], &[wordings], &told_apart, &[]);
     let mut pairs = closest_entries(entries);
     let errors = [
         entries::counts(entries),
@@ -178,6 +180,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         entries::paraphrases(entries),
         entries::sources(entries),
         entries::signals(entries),
+        entries::remedies(entries),
         entries::related(entries),
         entries::coverage(entries, readme),
         likeness::near_duplicates(&pairs),
@@ -217,7 +220,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     counts.push(format!("{:>5}  broad questions about them", broad.len()));
     counts.push(format!("{:>5}  wordings to be found by", wordings.len()));
     counts.push(format!("{:>5}  questions to learn refusing from", refused.len()));
-    counts.push(format!("{:>5}  texts off topic", data.off_topic.len()));
+    counts.extend(data.told_apart.iter().map(|(name, texts)| format!("{:>5}  texts in {name}", texts.len())));
     counts.push(format!("{:>5}  test questions in other words", variants.len()));
     counts.push("\nquestions     plain  readings  refuse".into());
     counts.extend(data.sets().map(|(name, set)| {

@@ -10,21 +10,21 @@ use tomato_assistant::{
     engine::{EngineError, sentence::SentenceEncoder},
     knowledge::{
         projection::Projection,
+        refusal::Planes,
         vectors::{Vectors, VectorsError, texts},
     },
 };
 
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
-    projection,
+    planes, projection,
     questions::REFUSED,
     recipe,
-    sources::{OFF_TOPIC, SEARCHED, Sources, SourcesError},
-    subject,
+    sources::{ANSWERABLE, SEARCHED, Sources, SourcesError, TOLD_APART},
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 5 };
+pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 6 };
 
 /// The vectors as the encoder gives them, for measuring what the projection is worth.
 pub const RAW: &str = "raw.safetensors";
@@ -41,7 +41,7 @@ pub enum EmbedError {
     /// The disk refuses, or is full.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// Projection or subject cannot be learnt.
+    /// Projection or planes cannot be learnt.
     #[error("what is learnt of the vectors: {0}")]
     Learn(#[from] candle_core::Error),
     /// What was written cannot be read.
@@ -53,7 +53,8 @@ pub enum EmbedError {
 pub fn origin(table: &recipe::Embed, encoder: &Artifact, sources: &Sources) -> Origin {
     let mut inputs = encoder.inputs();
     inputs.extend(sources.inputs(&SEARCHED));
-    inputs.extend(sources.inputs(&[OFF_TOPIC, REFUSED]));
+    inputs.extend(sources.inputs(&TOLD_APART));
+    inputs.extend(sources.inputs(&[REFUSED]));
     Origin::new(&STAGE, table, inputs)
 }
 
@@ -71,19 +72,29 @@ pub fn run(
     let knowledge = sources.searched()?;
     let encoder = SentenceEncoder::open(&encoder.dir.join(ENCODER), &encoder.dir.join(ENCODER_TOKENIZER))?;
     let texts: Vec<String> = knowledge.entries().iter().flat_map(texts).collect();
-    let off_topic = sources.off_topic()?;
-    bar.set_length((texts.len() + off_topic.len()) as u64);
-    let vectors = encoder.encode_all(&texts, &|made| bar.inc(made as u64))?;
-    let others = encoder.encode_all(&off_topic, &|made| bar.inc(made as u64))?;
+    let refused = sources.refused()?;
+    let answerable = sources.lines(ANSWERABLE)?;
+    bar.set_length((texts.len() + refused.iter().map(Vec::len).sum::<usize>() + answerable.len()) as u64);
+    let encode = |texts: &Vec<String>| encoder.encode_all(texts, &|made| bar.inc(made as u64));
+    let vectors = encode(&texts)?;
+    let refused = [encode(&refused[0])?, encode(&refused[1])?, encode(&refused[2])?];
+    let answerable = encode(&answerable)?;
     bar.finish();
     let learnt = projection::texts_learnt(knowledge.entries());
     let questions = projection::questions_of(knowledge.entries()).concat();
     let about = learnt.iter().flatten().filter(|row| questions.binary_search(row).is_ok());
     let about: Vec<Vec<f32>> = about.map(|&row| vectors[row].clone()).collect();
-    let subject = subject::learn(table.ridge, &about, &others)?;
+    let [off_topic, harmful, unanswerable] = &refused;
+    // What is off topic is told from growers' questions alone; what growers ask, from all other that they ask.
+    let planes = [
+        planes::learn(table.ridge, off_topic, &[&about])?,
+        planes::learn(table.ridge, harmful, &[&about, &answerable, unanswerable])?,
+        planes::learn(table.ridge, unanswerable, &[&about, &answerable, harmful])?,
+    ];
     let projection = projection::learn(table, &vectors, &learnt)?;
+    let planes = Planes::new(projection.width(), planes.concat())?;
     for (name, projection) in [(RAW, Projection::identity(projection.width())), (VECTORS, projection)] {
-        let bytes = Vectors::quantize(&vectors, projection, subject.clone()).to_bytes()?;
+        let bytes = Vectors::quantize(&vectors, projection, planes.clone()).to_bytes()?;
         Vectors::parse(&bytes, knowledge.entries())?;
         let path = out.join(name);
         fs::write(&path, bytes).map_err(at(&path))?;

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use tomato_assistant::{
-    answer::{self, AnswerError, Answerer, OpenError},
+    answer::{self, Answer, AnswerError, Answerer, Considered, OpenError, Reference},
     bundle::{Bundle, BundleError},
     knowledge::{Knowledge, KnowledgeError},
     text::Lang,
@@ -61,6 +61,14 @@ pub enum EvaluateError {
         /// Why.
         cause: AnswerError,
     },
+    /// What another system said is not what it should be.
+    #[error("{}: {cause}. It must hold a JSON object with a text for each question's id", path.display())]
+    Answers {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
     /// What training or pruning left to draw is not what it should be.
     #[error("{}: {cause}. Make it again, or take it away: report.html does without its picture", path.display())]
     Figures {
@@ -100,6 +108,42 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
     let bundle = Bundle::open(dir)?;
     // Before the questions, which take minutes.
     let pictures = pictures::read(root, out, bundle.manifest())?;
+    let report = ask_all(&bundle, root, set, None, bar)?;
+    fs::create_dir_all(out).map_err(at(out))?;
+    let json = serde_json::to_vec_pretty(&report).expect("strings and numbers always serialize");
+    // Both are whole before either takes its place: what stands there took minutes.
+    let new = |name: &str| out.join(format!("{name}.new"));
+    for (name, bytes) in [(REPORT, json), (PAGE, page::html(&report, &pictures).into_bytes())] {
+        fs::write(new(name), bytes).map_err(at(&new(name)))?;
+    }
+    for name in [REPORT, PAGE] {
+        fs::rename(new(name), out.join(name)).map_err(at(&out.join(name)))?;
+    }
+    Ok(report)
+}
+
+/// Scores what another system says to the questions of `set`: the file `answers`, a JSON object of texts by question. The bundle in
+/// `dir` gives the readings' line and the entries that its numbers may come from. Writes nothing.
+///
+/// # Errors
+/// [`EvaluateError`].
+pub fn run_on(answers: &Path, dir: &Path, root: &Path, set: Set, bar: &ProgressBar) -> Result<Report, EvaluateError> {
+    let other = |cause| EvaluateError::Answers { path: answers.into(), cause };
+    let texts =
+        serde_json::from_slice(&fs::read(answers).map_err(at(answers))?).map_err(|cause| other(cause.to_string()))?;
+    ask_all(&Bundle::open(dir)?, root, set, Some((&texts, &other)), bar)
+}
+
+/// Another system's texts by question, and the error for a fault in them.
+type Others<'a> = (&'a BTreeMap<String, String>, &'a dyn Fn(String) -> EvaluateError);
+
+fn ask_all(
+    bundle: &Bundle,
+    root: &Path,
+    set: Set,
+    others: Option<Others>,
+    bar: &ProgressBar,
+) -> Result<Report, EvaluateError> {
     let mut asked = Vec::new();
     for (name, file, own) in
         [("validation", VALIDATION, Set::Validation), ("test", TEST, Set::Test), ("narrow", NARROW_TEST, Set::Narrow)]
@@ -118,7 +162,7 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
     let knowledge = Knowledge::parse(&fs::read_to_string(&path).map_err(at(&path))?)?;
     let entries: BTreeMap<&str, &str> =
         knowledge.entries().iter().map(|entry| (entry.id.as_str(), entry.output.as_str())).collect();
-    let mut answerer = Answerer::open(&bundle, Default::default())?;
+    let mut answerer = Answerer::open(bundle, Default::default())?;
     bar.set_length(asked.len() as u64);
     let mut answers = Vec::with_capacity(asked.len());
     for (set, question) in &asked {
@@ -126,23 +170,35 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
         let answer = answerer
             .answer(&ask(question), &mut |_| ControlFlow::Continue(()))
             .map_err(|cause| EvaluateError::Answer { id: question.id.clone(), cause })?;
+        let answer = match others {
+            Some((texts, fault)) => {
+                let text = texts.get(&question.id).ok_or_else(|| fault(format!("no text for {}", question.id)))?;
+                said(text, answer)
+            }
+            None => answer,
+        };
         answers.push(judge(set, question, &answer, &entries)?);
         bar.inc(1);
     }
     bar.finish();
-    fs::create_dir_all(out).map_err(at(out))?;
     let files = bundle.manifest().files.iter().map(|file| (file.name.clone(), file.bytes)).collect();
-    let report = Report::new(&bundle.manifest().name, files, answers);
-    let json = serde_json::to_vec_pretty(&report).expect("strings and numbers always serialize");
-    // Both are whole before either takes its place: what stands there took minutes.
-    let new = |name: &str| out.join(format!("{name}.new"));
-    for (name, bytes) in [(REPORT, json), (PAGE, page::html(&report, &pictures).into_bytes())] {
-        fs::write(new(name), bytes).map_err(at(&new(name)))?;
+    Ok(Report::new(&bundle.manifest().name, files, answers))
+}
+
+/// `answer` with the words of another system instead of its own; that one could read the same references.
+fn said(text: &str, answer: Answer) -> Answer {
+    let reference = |considered: &Considered| Reference { id: considered.id.clone(), title: String::new() };
+    let references = answer.considered.iter().map(reference).collect();
+    Answer {
+        text: text.into(),
+        references,
+        further: Vec::new(),
+        more: String::new(),
+        advice: Vec::new(),
+        refused: None,
+        nearest_only: false,
+        ..answer
     }
-    for name in [REPORT, PAGE] {
-        fs::rename(new(name), out.join(name)).map_err(at(&out.join(name)))?;
-    }
-    Ok(report)
 }
 
 /// What a grower with these readings would send.
@@ -154,7 +210,7 @@ fn ask(question: &Question) -> answer::Question {
 fn judge(
     set: &str,
     question: &Question,
-    answer: &answer::Answer,
+    answer: &Answer,
     entries: &BTreeMap<&str, &str>,
 ) -> Result<Answered, ScoreError> {
     let cited: Vec<&str> =
@@ -165,14 +221,19 @@ fn judge(
     // As shown: the answer, what other entries add, the rest of its own.
     let further = answer.further.iter().flat_map(|further| &further.sentences).map(String::as_str);
     let chosen: String = std::iter::once(answer.text.as_str()).chain(further).collect::<Vec<_>>().join(" ");
-    let whole = format!("{chosen} {}", answer.more);
-    let alone = match answer.declined {
+    let advice: Vec<&str> =
+        answer.advice.iter().flat_map(|advice| &advice.says.sentences).map(String::as_str).collect();
+    let whole = format!("{chosen} {} {}", answer.more, advice.join(" "));
+    let alone = match answer.refused.is_some() {
         true => answer.text.as_str(),
         // What the search found best, which the model may have passed over.
         false => {
             answer.considered.first().map_or("", |best| entries.get(best.id.as_str()).copied().unwrap_or_default())
         }
     };
+    // Code would give its advice without a model too.
+    let new = advice.iter().filter(|sentence| !alone.contains(**sentence));
+    let alone = std::iter::once(alone).chain(new.copied()).collect::<Vec<_>>().join(" ");
     Ok(Answered {
         id: question.id.clone(),
         set: set.into(),
@@ -183,15 +244,16 @@ fn judge(
         text: answer.text.clone(),
         readings_note: note.into(),
         references: answer.references.iter().map(|reference| reference.id.clone()).collect(),
-        declined: answer.declined,
+        refused: answer.refused,
         nearest_only: answer.nearest_only,
         fallback: answer.fallback,
         further: answer.further.clone(),
         more: answer.more.clone(),
+        advice: answer.advice.clone(),
         missing: scorer.missing(&[note, &whole].join(" ")),
         score: scorer.score(note, &whole, &given),
         direct: scorer.score(note, &chosen, &given),
-        entry_alone: scorer.score(note, alone, &given),
+        entry_alone: scorer.score(note, &alone, &given),
         first_word_s: answer.stats.time_to_first_token.as_secs_f64(),
         total_s: answer.stats.total.as_secs_f64(),
         tokens: answer.stats.prompt_tokens,

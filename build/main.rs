@@ -129,7 +129,7 @@ fn main() -> ExitCode {
             check_data::run(Path::new("."), verbose, &mut io::stdout()).map_err(Failure::from)
         }
         Command::Retrieval { recipe } => measure(recipe.as_deref()),
-        Command::Evaluate { set, bundle } => score(set, bundle),
+        Command::Evaluate { set, bundle, answers } => score(set, bundle, answers.as_deref()),
         Command::Compare { checkpoint } => {
             let checkpoint = checkpoint.unwrap_or_else(|| folder().join(prune::STAGE.folder()));
             let bar = counter("compare");
@@ -181,7 +181,8 @@ fn tune_encoder(recipe: Option<&Path>, encoder: Option<&Path>) -> Result<(), Fai
     progress.finish_and_clear();
     let dense = encoder::dense(&tables.encoder, &base, &sources, &work)?;
     let knowledge = sources.searched()?;
-    tune::run(table, dense, knowledge.entries(), &base.inputs[TENSORS], &work, &counter("tune"))?;
+    let refused = sources.refused()?;
+    tune::run(table, dense, knowledge.entries(), &refused, &base.inputs[TENSORS], &work, &counter("tune"))?;
     let shipped = sources.path(ENCODER_ADAPTER);
     let shipped = shipped.parent().unwrap_or(&shipped);
     fs::create_dir_all(shipped).map_err(at(shipped))?;
@@ -340,8 +341,12 @@ fn measure(recipe: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-fn score(set: evaluate::Set, bundle: Option<PathBuf>) -> Result<(), Failure> {
+fn score(set: evaluate::Set, bundle: Option<PathBuf>, answers: Option<&Path>) -> Result<(), Failure> {
     let bundle = bundle.unwrap_or_else(|| folder().join(bundle::STAGE.folder()));
+    if let Some(answers) = answers {
+        let report = evaluate::run_on(answers, &bundle, Path::new("."), set, &counter("evaluate"))?;
+        return print(&report.table());
+    }
     let report = evaluate::run(&bundle, Path::new("."), set, &folder(), &counter("evaluate"))?;
     print(&report.table())?;
     print(&format!("{}\n{}\n", folder().join(evaluate::REPORT).display(), folder().join(evaluate::PAGE).display()))

@@ -15,6 +15,8 @@ use tomato_assistant::{
     knowledge::Category,
 };
 
+pub use tomato_assistant::knowledge::refusal::Why;
+
 /// The 15 core questions, below the repository's root.
 pub const VALIDATION: &str = "data/validation_questions.json";
 /// The 120 questions that nothing is trained or tuned on.
@@ -50,18 +52,6 @@ pub enum Kind {
     Readings,
     /// Nothing: the right answer is a polite refusal.
     Refuse,
-}
-
-/// Why a question is to be refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Why {
-    /// It is not about tomatoes under cover.
-    OffTopic,
-    /// An answer could do harm.
-    Unsafe,
-    /// Nobody could know it from here.
-    Unanswerable,
 }
 
 /// Where a fact must stand to be called true.

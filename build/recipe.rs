@@ -271,7 +271,7 @@ pub struct Embed {
     pub keep: f64,
     /// Seed of the order of the entries.
     pub seed: u64,
-    /// Cost of a weight's square in what tells the subject.
+    /// Cost of a weight's square in the planes that tell what is to be refused.
     pub ridge: f64,
 }
 

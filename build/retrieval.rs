@@ -103,7 +103,7 @@ struct Asked {
     hits: Vec<Hit>,
     /// The same without the projection; empty where that was not asked for.
     plain: Vec<Hit>,
-    on_topic: bool,
+    refused: bool,
     /// Whether the readings decide.
     readings: bool,
 }
@@ -163,7 +163,7 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
     let shipped = Vectors::parse(&fs::read(&path).map_err(at(&path))?, entries)?;
     let left_out = paraphrases(entries, &raw, &shipped);
     table_of(&mut report, "paraphrases that nothing learnt from, each left out of the index in turn", &left_out);
-    let refused = left_out.iter().filter(|one| !one.on_topic).count();
+    let refused = left_out.iter().filter(|one| one.refused).count();
     let _ = writeln!(report, "  refused: {refused} of {} real questions", left_out.len());
     misses(&mut report, entries, &left_out);
 
@@ -208,7 +208,7 @@ fn ask(library: &Library, plain: Option<&Index>, question: &Question) -> Result<
         accepted: question.entries.iter().filter_map(place).collect(),
         hits: found.hits,
         plain: plain.map_or(Vec::new(), |plain| plain.search(&query).hits),
-        on_topic: found.on_topic,
+        refused: found.refused.is_some(),
         readings: question.kind == Kind::Readings,
     };
     Ok((asked, time))
@@ -221,7 +221,7 @@ fn signals(question: &Question, targets: &Targets) -> Vec<String> {
 }
 
 /// Asks every paraphrase that is held back of an index that lacks it: the first of all entries, then the next, and so on. Its own
-/// vector, `raw`, is its question's vector; projection and subject are those of the `shipped` vectors.
+/// vector, `raw`, is its question's vector; projection and planes are those of the `shipped` vectors.
 fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked> {
     let rows: Vec<Vec<f32>> = (0..raw.len()).map(|row| raw.row(row)).collect();
     let most = entries.iter().map(|entry| entry.paraphrases.len()).max().unwrap_or(0);
@@ -238,14 +238,14 @@ fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked
         let kept: Vec<Vec<f32>> =
             rows.iter().enumerate().filter(|(row, _)| !places.contains(row)).map(|(_, row)| row.clone()).collect();
         let index_of = |projection: Projection| {
-            Index::new(&without, Some(Vectors::quantize(&kept, projection, shipped.subject().clone())))
+            Index::new(&without, Some(Vectors::quantize(&kept, projection, shipped.planes().clone())))
         };
         let (index, plain) = (index_of(shipped.projection().clone()), index_of(Projection::identity(raw.width())));
         asked.par_extend(left_out.into_par_iter().map(|(entry, question, place)| {
             let query = Query { text: &question, vector: Some(&rows[place]), ..Query::default() };
             let (found, plain) = (index.search(&query), plain.search(&query).hits);
-            let (accepted, on_topic) = (vec![entry], found.on_topic);
-            Asked { question, accepted, hits: found.hits, plain, on_topic, readings: false }
+            let (accepted, refused) = (vec![entry], found.refused.is_some());
+            Asked { question, accepted, hits: found.hits, plain, refused, readings: false }
         }));
     }
     asked
@@ -272,7 +272,7 @@ fn ways(report: &mut String, asked: &[(&str, Asked)]) {
     for (way, name) in [("typo", "with typing errors"), ("short", "in a few words"), ("reworded", "in other words")] {
         let of: Vec<&Asked> = asked.iter().filter(|(own, _)| *own == way).map(|(_, asked)| asked).collect();
         let share = |count: usize| found(&of, true, SHIPPED, count);
-        let refused = of.iter().filter(|one| !one.on_topic).count();
+        let refused = of.iter().filter(|one| one.refused).count();
         let _ = writeln!(report, "  {name:<24} {:>26.1} % {:>7.1} %  refused: {refused}", share(1), share(2));
     }
 }
@@ -295,7 +295,7 @@ impl Asked {
 /// Those of `gates` that are missed, each with its figure. What was not asked at all is found by none.
 fn missed(gates: &recipe::Gates, real: &[Asked], off_topic: &[Asked]) -> Vec<String> {
     let refused = |asked: &[Asked]| {
-        let refused = asked.iter().filter(|one| !one.on_topic).count();
+        let refused = asked.iter().filter(|one| one.refused).count();
         100.0 * refused as f64 / asked.len().max(1) as f64
     };
     let mut missed = Vec::new();
@@ -333,7 +333,7 @@ fn refusals(
     ask: &mut impl FnMut(&Question) -> Result<Asked, RetrievalError>,
 ) -> Result<Vec<Asked>, RetrievalError> {
     let mut off_topic = Vec::new();
-    let refused = |asked: &[Asked]| asked.iter().filter(|one| !one.on_topic).count();
+    let refused = |asked: &[Asked]| asked.iter().filter(|one| one.refused).count();
     let _ = writeln!(report, "  refused: {} of {} real questions", refused(real), real.len());
     for (name, why) in [("off topic", Why::OffTopic), ("dangerous", Why::Unsafe), ("unanswerable", Why::Unanswerable)] {
         let questions = refuse.iter().filter(|question| question.why == Some(why));

@@ -35,6 +35,14 @@ pub const HELD_OUT_ENGLISH: &str = "data/text/held-out-english.txt";
 
 /// What people ask that has nothing to do with growing tomatoes, a line each.
 pub const OFF_TOPIC: &str = "data/text/off-topic.txt";
+/// What growers ask that must not be told.
+pub const HARMFUL: &str = "data/text/harmful.txt";
+/// What growers ask that nobody could know from entries and sensors.
+pub const UNANSWERABLE: &str = "data/text/unanswerable.txt";
+/// What growers ask that sounds like these two and has an answer.
+pub const ANSWERABLE: &str = "data/text/answerable.txt";
+/// What is told apart from the questions about the entries, a line each.
+pub const TOLD_APART: [&str; 4] = [OFF_TOPIC, HARMFUL, UNANSWERABLE, ANSWERABLE];
 
 /// The adapter that is shipped, and what it is.
 pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
@@ -51,7 +59,7 @@ pub const TRAINING: &str = "data/model/training.json";
 /// What [`Sources::searched`] is made from.
 pub const SEARCHED: [&str; 4] = [ENTRIES, questions::NARROW, questions::BROAD, questions::WORDINGS];
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 14] = [
     ENTRIES,
     CLIMATE,
     VOCABULARY,
@@ -63,6 +71,9 @@ const FILES: [&str; 11] = [
     questions::WORDINGS,
     questions::REFUSED,
     OFF_TOPIC,
+    HARMFUL,
+    UNANSWERABLE,
+    ANSWERABLE,
 ];
 
 /// Needed by some recipes only: where they are missing, what reads them says so.
@@ -156,15 +167,25 @@ impl Sources {
         Ok(fs::read_to_string(&path).map_err(at(&path))?)
     }
 
-    /// What is not about growing tomatoes: the file's own lines, and those of the questions to learn refusing from.
+    /// What is to be refused, in the order of [`Why::ALL`]: a file's own lines, and those of the questions to learn refusing from.
     ///
     /// # Errors
     /// [`SourcesError`].
-    pub fn off_topic(&self) -> Result<Vec<String>, SourcesError> {
-        let mut texts: Vec<String> = self.read(OFF_TOPIC)?.lines().map(String::from).collect();
+    pub fn refused(&self) -> Result<[Vec<String>; 3], SourcesError> {
         let refused: Vec<Refused> = questions::load(&self.root.join(questions::REFUSED))?;
-        texts.extend(refused.into_iter().filter(|one| one.why == Why::OffTopic).map(|one| one.question));
-        Ok(texts)
+        let texts = |why: Why, file: &str| {
+            let others = refused.iter().filter(|one| one.why == why).map(|one| one.question.clone());
+            Ok::<_, SourcesError>(self.lines(file)?.into_iter().chain(others).collect::<Vec<_>>())
+        };
+        Ok([texts(Why::OffTopic, OFF_TOPIC)?, texts(Why::Unsafe, HARMFUL)?, texts(Why::Unanswerable, UNANSWERABLE)?])
+    }
+
+    /// The lines of one of them.
+    ///
+    /// # Errors
+    /// [`SourcesError::Artifact`].
+    pub fn lines(&self, name: &str) -> Result<Vec<String>, SourcesError> {
+        Ok(self.read(name)?.lines().map(String::from).collect())
     }
 
     /// The entries, checked by the appliance's own rules and in its order, with the questions that the model learns from.

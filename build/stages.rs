@@ -46,7 +46,6 @@ pub mod embed;
 pub mod encoder;
 pub mod encoder_base;
 pub mod projection;
-pub mod subject;
 pub mod tune;
 pub mod wordpiece;
 
@@ -59,6 +58,7 @@ pub mod sources;
 pub mod bench;
 pub mod compare;
 pub mod evaluate;
+pub mod planes;
 pub mod plot;
 pub mod recover;
 pub mod retrieval;

@@ -69,8 +69,9 @@ struct Material {
     passages: Vec<Vec<u32>>,
 }
 
-/// Trains on the f32 encoder `encoder` with the texts of `entries` and writes the adapter into `out`; `base_sha256` is the hash of
-/// the weights that it belongs to. `bar` counts steps. The same every time.
+/// Trains on the f32 encoder `encoder` with the texts of `entries`, and with `others`, kinds of questions that are to be refused:
+/// each kind is in every step, as if one entry answered all of it. Writes the adapter into `out`; `base_sha256` is the hash of the
+/// weights that it belongs to. `bar` counts steps. The same every time.
 ///
 /// # Errors
 /// [`TuneError`].
@@ -78,6 +79,7 @@ pub fn run(
     table: &recipe::EncoderAdapter,
     mut encoder: SentenceEncoder,
     entries: &[Entry],
+    others: &[Vec<String>],
     base_sha256: &str,
     out: &Path,
     bar: &ProgressBar,
@@ -86,6 +88,11 @@ pub fn run(
         return Err(TuneError::TooFew { found: entries.len(), needed: table.entries });
     }
     let material = entries.iter().map(|entry| material(&encoder, entry)).collect::<Result<Vec<_>, _>>()?;
+    let refused = |texts: &Vec<String>| {
+        let questions = texts.iter().map(|text| encoder.ids(text)).collect::<Result<_, _>>()?;
+        Ok::<_, EngineError>(Material { questions, passages: Vec::new() })
+    };
+    let others = others.iter().filter(|texts| !texts.is_empty()).map(refused).collect::<Result<Vec<_>, _>>()?;
     let near = near(&encoder, entries)?;
     let mut draw = Draw::new(table.seed);
     let mut variables = Vec::new();
@@ -97,7 +104,8 @@ pub fn run(
     let mut losses = Vec::new();
     for step in 0..table.steps {
         let chosen = choose(&mut draw, table.entries, &near, step % 2 == 1);
-        let pairs: Vec<(&[u32], &[u32])> = chosen.iter().map(|&entry| pair(&mut draw, &material[entry])).collect();
+        let texts = chosen.iter().map(|&entry| &material[entry]).chain(&others);
+        let pairs: Vec<(&[u32], &[u32])> = texts.map(|material| pair(&mut draw, material)).collect();
         losses.push(learn(&encoder, &pairs, table.sharpness, &mut adam)?);
         adam.health()?;
         let warm = ((step + 1) as f64 / table.warmup.max(1) as f64).min(1.0);
@@ -164,11 +172,11 @@ fn choose(draw: &mut Draw, count: usize, near: &[Vec<usize>], companies: bool) -
 /// A question of an entry, and another question or a passage of it.
 fn pair<'a>(draw: &mut Draw, material: &'a Material) -> (&'a [u32], &'a [u32]) {
     let first = draw.below(material.questions.len());
-    if material.questions.len() < 2 || draw.share() < PASSAGE {
+    if !material.passages.is_empty() && (material.questions.len() < 2 || draw.share() < PASSAGE) {
         let passage: &Vec<u32> = draw.one(&material.passages);
         return (&material.questions[first], passage);
     }
-    let other = (first + 1 + draw.below(material.questions.len() - 1)) % material.questions.len();
+    let other = (first + 1 + draw.below((material.questions.len() - 1).max(1))) % material.questions.len();
     (&material.questions[first], &material.questions[other])
 }
 

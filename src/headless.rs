@@ -4,9 +4,9 @@
 //! arguments.
 
 use crate::{
-    answer::{Answer, AnswerError, Answerer, Considered, Further, Judged, Question, Reference},
+    answer::{Advice, Answer, AnswerError, Answerer, Considered, Further, Judged, Question, Reference},
     climate::{Quantity, Reading, ReadingError, Snapshot},
-    knowledge::Category,
+    knowledge::{Category, refusal::Why},
     text::{Lang, Msg},
 };
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,10 @@ struct Record<'a> {
     further: &'a [Further],
     more: &'a str,
     readings_note: &'a str,
+    advice: &'a [Advice],
     references: &'a [Reference],
-    declined: bool,
+    refused: Option<Why>,
+    nearest: &'a [Reference],
     nearest_only: bool,
     fallback: bool,
     ttft_s: f64,
@@ -53,8 +55,10 @@ impl<'a> Record<'a> {
             further: &answer.further,
             more: &answer.more,
             readings_note: &answer.readings_note,
+            advice: &answer.advice,
             references: &answer.references,
-            declined: answer.declined,
+            refused: answer.refused,
+            nearest: &answer.nearest,
             nearest_only: answer.nearest_only,
             fallback: answer.fallback,
             ttft_s: round(answer.stats.time_to_first_token.as_secs_f64()),
@@ -116,6 +120,9 @@ pub fn ask(
     if !answer.read_as.is_empty() {
         writeln!(about, "{}", say(Msg::ReadAs(&answer.read_as)))?;
     }
+    if answer.readings_first {
+        answer.advice.iter().try_for_each(|advice| writeln!(out, "{}\n{}\n", advice.on, advice.says.marked()))?;
+    }
     if answer.nearest_only {
         writeln!(out, "{}", say(Msg::NearestOnly))?;
     }
@@ -126,11 +133,18 @@ pub fn ask(
     if !answer.more.is_empty() {
         writeln!(out, "\n{}\n{}", say(Msg::More), answer.more)?;
     }
+    if !answer.readings_first {
+        answer.advice.iter().try_for_each(|advice| writeln!(out, "\n{}\n{}", advice.on, advice.says.marked()))?;
+    }
     if answer.fallback {
         writeln!(about, "{}", say(Msg::Fallback))?;
     }
     if !answer.readings_note.is_empty() {
         writeln!(about, "\n{}\n{}", say(Msg::ReadingsHeading), answer.readings_note)?;
+    }
+    if !answer.nearest.is_empty() {
+        writeln!(about, "\n{}", say(Msg::Nearest))?;
+        answer.nearest.iter().try_for_each(|near| writeln!(about, "  {} ({})", near.title, near.id))?;
     }
     if !answer.references.is_empty() {
         writeln!(about, "\n{}", say(Msg::Rests))?;

@@ -7,11 +7,12 @@ use crate::{
 };
 use std::{collections::HashMap, ops::ControlFlow, time::Duration};
 use tomato_assistant::{
-    answer::{Answer, Answerer, Further, LONGEST_QUESTION, Question, Reference},
+    answer::{Advice, Answer, Answerer, Further, LONGEST_QUESTION, Question, Reference},
     bundle::Bundle,
-    climate::Stage,
+    climate::{Quantity, Stage},
     engine::CONTEXT,
-    knowledge::{Knowledge, sentences::sentences},
+    headless::snapshot,
+    knowledge::{Knowledge, refusal::Why, sentences::sentences},
     text::{Lang, Msg},
 };
 
@@ -79,7 +80,7 @@ fn what_is_shown_is_word_for_word_what_was_chosen() {
     let mut answerer = answerer();
     for question in [QUESTION, "aphids on the young shoots, what now?", "EC too high in the slab"] {
         let (answer, pieces) = answer(&mut answerer, question);
-        assert!(!answer.fallback && !answer.declined && !answer.stopped, "{answer:?}");
+        assert!(!answer.fallback && answer.refused.is_none() && !answer.stopped, "{answer:?}");
         is_verbatim(&answer);
         assert_eq!(pieces.concat(), answer.text);
         assert_eq!(pieces.len(), sentences(&answer.text).count(), "a sentence at a time");
@@ -98,10 +99,61 @@ fn what_is_shown_is_word_for_word_what_was_chosen() {
 #[test]
 fn what_is_not_about_tomatoes_is_refused_unread() {
     let (answer, pieces) = answer(&mut answerer(), "Who won the football world cup in 1998?");
-    assert!(answer.declined && !answer.fallback && answer.references.is_empty() && answer.further.is_empty());
-    assert_eq!((&answer.text, pieces.concat()), (&Lang::En.say(&Msg::Refusal), answer.text.clone()));
+    assert!(
+        answer.refused == Some(Why::OffTopic)
+            && !answer.fallback
+            && answer.references.is_empty()
+            && answer.further.is_empty()
+    );
+    assert_eq!((&answer.text, pieces.concat()), (&Lang::En.say(&Msg::Refusal(Why::OffTopic)), answer.text.clone()));
     assert!(answer.considered.is_empty() && answer.more.is_empty());
+    // What the search found nearest can be read all the same.
+    assert_eq!(answer.nearest.len(), 3);
     assert!(answer.stats.prompt_tokens == 0 && answer.stats.reading.is_zero() && answer.mark().is_empty());
+}
+
+/// What is answered while these are the readings.
+fn with_readings(answerer: &mut Answerer, text: &str, readings: &[(Quantity, f32)]) -> Answer {
+    let snapshot = snapshot(readings.iter().copied()).unwrap();
+    answerer.answer(&Question { snapshot, ..ask(text) }, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+#[test]
+fn readings_far_out_of_range_bring_their_remedies() {
+    let mut answerer = answerer();
+    let salty = [(Quantity::Ec, 9.0), (Quantity::Ph, 8.0), (Quantity::SubstrateMoisture, 20.0)];
+    let answer = with_readings(&mut answerer, QUESTION, &salty);
+    assert_eq!(answer.advice.len(), 2, "the two most serious: {:?}", answer.advice);
+    assert!(answer.advice.iter().any(|advice| advice.on.starts_with("EC far above its range")), "{:?}", answer.advice);
+    let outputs = outputs();
+    for Advice { says, .. } in &answer.advice {
+        assert_eq!(answer.references[says.citation - 1], says.reference);
+        assert!(says.sentences.iter().all(|sentence| outputs[&says.reference.id].contains(sentence)), "{says:?}");
+    }
+    assert!(!answer.readings_first);
+    // What is merely out of range is told, and no more.
+    let answer = with_readings(&mut answerer, QUESTION, &[(Quantity::Ec, 3.6)]);
+    assert!(answer.advice.is_empty() && !answer.readings_note.is_empty());
+    // A question about nothing else is answered by them first; a refused one is not left without them.
+    assert!(with_readings(&mut answerer, "what should I do now?", &salty).readings_first);
+    let refused = with_readings(&mut answerer, "Who won the football world cup in 1998?", &salty);
+    assert!(refused.refused.is_some() && refused.advice.len() == 2 && refused.mark().is_empty());
+}
+
+#[test]
+fn a_remedy_that_is_shown_already_is_not_repeated() {
+    // The entry of the remedy answers the question, or stands in the answer with all its sentences.
+    let salty = [(Quantity::Ec, 9.0)];
+    let question = "EC in my substrate is far too high. How do I bring it down safely?";
+    for mut answerer in [answerer(), credulous()] {
+        let answer = with_readings(&mut answerer, question, &salty);
+        let cited: Vec<&str> = answer.references.iter().map(|reference| reference.id.as_str()).collect();
+        assert!(cited.contains(&"nutrition-ec-too-high-substrate"), "{cited:?}");
+        assert!(answer.advice.is_empty(), "{:?}", answer.advice);
+        let mut distinct = cited.clone();
+        distinct.dedup();
+        assert_eq!(distinct, cited);
+    }
 }
 
 #[test]
@@ -125,7 +177,7 @@ fn an_answer_that_no_sentence_clearly_gives_says_so() {
         let (_dir, bundle) = judging(&vec![0.0; some_vector().len()], bias);
         let (answer, _) = answer(&mut Answerer::open(&bundle, Stage::default()).unwrap(), QUESTION);
         is_verbatim(&answer);
-        assert_eq!((answer.nearest_only, answer.declined, answer.fallback), (nearest_only, false, false));
+        assert_eq!((answer.nearest_only, answer.refused, answer.fallback), (nearest_only, None, false));
     }
 }
 
@@ -144,7 +196,7 @@ fn without_a_head_the_best_entry_is_shown_whole() {
 fn shows_the_best_entry_whole(bundle: &Bundle) {
     let mut answerer = Answerer::open(bundle, Stage::default()).unwrap();
     let (answer, pieces) = answer(&mut answerer, QUESTION);
-    assert!(answer.fallback && !answer.declined && !answer.nearest_only);
+    assert!(answer.fallback && answer.refused.is_none() && !answer.nearest_only);
     is_verbatim(&answer);
     assert_eq!(answer.references.len(), 1);
     assert_eq!((&answer.text, answer.more.as_str()), (&outputs()[&answer.references[0].id], ""));
@@ -162,7 +214,7 @@ fn a_stop_while_reading_shows_nothing() {
         if asked == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let answer = answer.unwrap();
-    assert!(answer.stopped && !answer.declined && answer.text.is_empty() && answer.references.is_empty());
+    assert!(answer.stopped && answer.refused.is_none() && answer.text.is_empty() && answer.references.is_empty());
     assert_eq!(asked, 2);
     // What it cost is what it cost up to there: one part of the prompt, and no words.
     assert_eq!((answer.stats.prompt_tokens, answer.stats.time_to_first_token), (128, Duration::ZERO));
@@ -178,7 +230,7 @@ fn a_stop_in_the_answer_keeps_what_was_shown() {
         if shown.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let answer = answer.unwrap();
-    assert!(answer.stopped && !answer.declined, "{answer:?}");
+    assert!(answer.stopped && answer.refused.is_none(), "{answer:?}");
     assert_eq!((shown.concat(), shown.len()), (answer.text.clone(), 2));
     assert_eq!(sentences(&answer.text).count(), 2);
     assert!(answer.references.len() == 1 && answer.further.is_empty() && answer.more.is_empty(), "{answer:?}");
@@ -190,7 +242,7 @@ fn a_long_question_takes_the_place_of_the_last_references() {
     // The tiny tokenizer has hardly more than letters. What is said beyond the encoder's last position finds nothing more.
     let mut left = |signs: usize| {
         let (answer, _) = answer(&mut answerer, &QUESTION.repeat(signs / QUESTION.len()));
-        assert!(answer.stats.prompt_tokens <= CONTEXT && !answer.declined);
+        assert!(answer.stats.prompt_tokens <= CONTEXT && answer.refused.is_none());
         assert_eq!(answer.dropped_references, 3 - answer.considered.len());
         answer.considered.into_iter().map(|considered| considered.id).collect::<Vec<_>>()
     };
@@ -198,7 +250,7 @@ fn a_long_question_takes_the_place_of_the_last_references() {
     assert_eq!((two.len(), one.len()), (2, 1));
     assert_eq!(one, two[..1], "the lowest ranked goes first");
     let too_long = answerer.answer(&ask(&"?".repeat(LONGEST_QUESTION)), &mut |_| ControlFlow::Continue(()));
-    assert!(too_long.is_err() || too_long.unwrap().declined);
+    assert!(too_long.is_err() || too_long.unwrap().refused.is_some());
 }
 
 #[test]

@@ -20,18 +20,20 @@ use tomato_assistant::knowledge::Knowledge;
 
 pub const QUESTION: &str = "Why are the bottoms of my tomatoes black?";
 /// The fields of an answer, as agreed with whoever reads the JSON.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 16] = [
+    "advice",
     "answer",
-    "declined",
     "fallback",
     "further",
     "more",
+    "nearest",
     "nearest_only",
     "peak_rss_mib",
     "read_tok_s",
     "read_tokens",
     "readings_note",
     "references",
+    "refused",
     "rss_mib",
     "total_s",
     "ttft_s",
@@ -51,8 +53,14 @@ fn an_answer_goes_to_standard_output_and_the_rest_to_standard_error() {
     let entry = knowledge.entries().iter().find(|entry| said.err.contains(&format!("({})", entry.id))).unwrap();
     assert!(entry.id.contains("blossom-end-rot") || entry.id.contains("ber"), "{}", entry.id);
     // The tiny model was not trained to choose: the whole entry is shown, and nothing else.
-    assert_eq!(said.out, format!("{} [1]\n", entry.output));
-    assert_eq!(said.err.matches("\n  [").count(), 1, "one entry is cited: {}", said.err);
+    let (answer, advice) = said.out.split_once("\n\n").unwrap();
+    assert_eq!(answer, format!("{} [1]", entry.output));
+    // But for what to do about the reading.
+    let (heading, remedy) = advice.split_once('\n').unwrap();
+    let (_, wanted) = knowledge.remedy("ec_high").unwrap();
+    assert_eq!(heading, "EC far above its range: what to do");
+    assert_eq!(remedy, format!("{} [2]\n", wanted.sentences.join(" ")));
+    assert_eq!(said.err.matches("\n  [").count(), 2, "two entries are cited: {}", said.err);
     for words in [
         "This is a whole reviewed entry",
         "EC 9.0 mS/cm: far above",
@@ -70,10 +78,13 @@ fn json_has_the_agreed_fields() {
     assert_eq!((said.code, said.err.as_str(), said.out.lines().count()), (Some(0), "", 1));
     let answer: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(fields(&answer), FIELDS);
-    assert_eq!([&answer["declined"], &answer["fallback"], &answer["more"]], [&json!(false), &json!(true), &json!("")]);
+    assert_eq!([&answer["refused"], &answer["fallback"], &answer["more"]], [&Value::Null, &json!(true), &json!("")]);
     assert!(answer["readings_note"].as_str().unwrap().contains("EC 9.0 mS/cm"), "{answer}");
     let references = answer["references"].as_array().unwrap();
-    assert_eq!((references.len(), fields(&references[0])), (1, vec!["id", "title"]));
+    assert_eq!((references.len(), fields(&references[0])), (2, vec!["id", "title"]));
+    let advice = &answer["advice"][0];
+    assert_eq!(fields(advice), ["citation", "id", "on", "sentences", "title"]);
+    assert_eq!((&advice["citation"], &advice["id"]), (&json!(2), &references[1]["id"]));
     // Nothing was read by the model.
     assert_eq!((&answer["read_tokens"], &answer["read_tok_s"]), (&json!(0), &json!(0.0)), "{answer}");
     let number = |field: &str| answer[field].as_f64().unwrap();
@@ -100,7 +111,7 @@ fn a_batch_answers_every_line_in_order() {
         (asked(json!(8), json!({"readings": {"wind": 3}})), json!(8), "unknown variant `wind`, expected one of"),
         (asked(json!(9), json!({"question": long})), json!(9), "The question is too long: 99999 characters"),
         (b"{\"id\": 10, \"question\": \"\xff\xfe\x00\x80\"}".into(), json!(null), "This line cannot be read"),
-        (asked(json!(11), json!({"question": "🍅🍅🍅 🔥"})), json!(11), "declined"),
+        (asked(json!(11), json!({"question": "🍅🍅🍅 🔥"})), json!(11), "refused"),
         (asked(json!(12), json!({"surprise": 1})), json!(12), "unknown field `surprise`"),
         (asked(json!(13), json!({"lang": "xx"})), json!(13), "unknown variant `xx`"),
         (b"{\"question\": \"Why?\"}".into(), json!(null), "missing field `id`"),
@@ -115,8 +126,8 @@ fn a_batch_answers_every_line_in_order() {
     for ((_, id, expected), answer) in rows.iter().zip(&answers) {
         assert_eq!(answer["id"], *id, "{answer}");
         match *expected {
-            "" => assert_eq!((&answer["declined"], fields(answer).len()), (&json!(false), FIELDS.len() + 1)),
-            "declined" => assert_eq!(answer["declined"], true),
+            "" => assert_eq!((&answer["refused"], fields(answer).len()), (&Value::Null, FIELDS.len() + 1)),
+            "refused" => assert_eq!(answer["refused"], "off_topic"),
             words => {
                 assert_eq!(fields(answer), ["error", "id"]);
                 assert!(answer["error"].as_str().unwrap().contains(words), "{answer}");
@@ -151,11 +162,15 @@ fn only_questions_about_tomatoes_are_answered() {
     let lines = off_topic.iter().chain(&on_topic).enumerate();
     let lines: Vec<String> = lines.map(|(id, text)| json!({"id": id, "question": text}).to_string()).collect();
     let answers = tiny().batch(lines.join("\n").as_bytes());
-    let wrong: Vec<&Value> =
-        answers.iter().enumerate().filter(|(n, a)| a["declined"] != (*n < off_topic.len())).map(|(_, a)| a).collect();
+    let wrong: Vec<&Value> = answers
+        .iter()
+        .enumerate()
+        .filter(|(n, a)| a["refused"].is_string() != (*n < off_topic.len()))
+        .map(|(_, a)| a)
+        .collect();
     assert!(answers.len() == 12 && wrong.is_empty(), "{wrong:#?}");
-    let declined = &answers[0];
-    assert!(declined["references"].as_array().unwrap().is_empty() && declined["read_tokens"] == 0, "{declined}");
+    let refused = &answers[0];
+    assert!(refused["references"].as_array().unwrap().is_empty() && refused["read_tokens"] == 0, "{refused}");
 }
 
 #[test]

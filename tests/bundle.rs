@@ -112,8 +112,8 @@ fn another_format_version_is_told_apart_from_damage() {
     let (_temp, new, _) = place();
     write(&new, "one");
     // A later version may have fields that this program has never heard of.
-    fs::write(new.join(MANIFEST), r#"{"format_version": 6, "signature": "x"}"#).unwrap();
-    assert!(matches!(Bundle::open(&new), Err(BundleError::Version { found: 6, .. })));
+    fs::write(new.join(MANIFEST), r#"{"format_version": 7, "signature": "x"}"#).unwrap();
+    assert!(matches!(Bundle::open(&new), Err(BundleError::Version { found: 7, .. })));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn other_folders_are_not_bundles() {
     assert!(matches!(Bundle::open(&new), Err(BundleError::Missing(_))));
     fs::create_dir(&new).unwrap();
     assert!(matches!(Bundle::open(&new), Err(BundleError::NotABundle { .. })));
-    for text in ["", "{}", "[1, 2]", "\u{0}\u{1}", r#"{"format_version": 5, "name": "half"}"#] {
+    for text in ["", "{}", "[1, 2]", "\u{0}\u{1}", r#"{"format_version": 6, "name": "half"}"#] {
         fs::write(new.join(MANIFEST), text).unwrap();
         assert!(matches!(Bundle::open(&new), Err(BundleError::NotABundle { .. })), "{text:?}");
     }

@@ -140,6 +140,24 @@ fn signals_are_those_that_readings_give() {
 }
 
 #[test]
+fn every_reading_has_a_remedy_in_its_entrys_order() {
+    let sentences = ["Leaf mould needs air above 85 % humidity.", "Vent early."];
+    let remedies = |signal: &str, sentences: &[&str]| {
+        let remedy = json!({ "signal": signal, "sentences": sentences });
+        entries::remedies(&[entry("a", json!({ "remedies": [remedy] }))])
+    };
+    let all = remedies("rh_high_night", &sentences);
+    assert!(all.contains(&"no entry has a remedy for rh_high".into()), "the time of day may be unknown: {all:?}");
+    assert!(!all.iter().any(|missing| missing.contains("_day") || missing.contains("_night")), "{all:?}");
+    let but_one = remedies("rh_high", &sentences);
+    assert_eq!(but_one.len() + 1, all.len());
+    assert_eq!(remedies("rh_high", &sentences[1..]), but_one);
+    let turned = [sentences[1], sentences[0]];
+    assert!(remedies("rh_high", &turned)[0].contains("not in the answer's order"));
+    assert!(remedies("rh_hihg", &sentences)[0].contains("\"rh_hihg\""));
+}
+
+#[test]
 fn related_entries_exist_and_are_others() {
     let of = |ids: Value| entries::related(&[entry("a", json!({ "see_also": ids })), entry("b", json!({}))]);
     assert!(of(json!(["b"])).is_empty());

@@ -261,6 +261,23 @@ fn signals_name_what_is_out_of_range_most_serious_first() {
 }
 
 #[test]
+fn alarms_are_far_out_of_range_and_none_is_told_twice() {
+    let alarms = |readings: &[(Quantity, f32)]| {
+        let assessment = assess(&snapshot(readings), &Targets::parse(TARGETS).unwrap(), Stage::Fruiting, Period::Night);
+        let alarms: Vec<_> = assessment.alarms().into_iter().map(|item| assessment.signals_of(item)).collect();
+        alarms.concat()
+    };
+    assert!(alarms(&[(Quantity::Ec, 3.6), (Quantity::Ph, 6.0)]).is_empty());
+    assert_eq!(alarms(&[(Quantity::Ph, 8.0), (Quantity::Ec, 9.0)]), ["ec_high", "ph_high"]);
+    // The deficit is low because the humidity is high.
+    let humid = [(Quantity::AirTemperature, 17.0), (Quantity::RelativeHumidity, 96.0)];
+    assert_eq!(alarms(&humid), ["rh_high", "rh_high_night"]);
+    // Neither alone is far off.
+    let both = [(Quantity::AirTemperature, 21.5), (Quantity::RelativeHumidity, 50.0)];
+    assert_eq!(alarms(&both), ["vpd_high"]);
+}
+
+#[test]
 fn the_same_reading_means_different_things_at_different_stages_and_times() {
     assert_eq!(signals(&[(Quantity::Ec, 3.3)], Stage::Fruiting, Period::Day), Vec::<String>::new());
     assert_eq!(signals(&[(Quantity::Ec, 3.3)], Stage::Seedling, Period::Day), ["ec_high"]);

@@ -164,6 +164,21 @@ fn a_bundle_is_asked_scored_and_reported() {
     ask(Set::Narrow).unwrap();
     assert!(both() != before && fs::read_dir(out.path()).unwrap().count() == 2, "nothing else stays");
 
+    // Another system's answers are scored alike, and leave the reports alone.
+    let others = |text: &str| {
+        fs::write(out.path().join("answers"), text).unwrap();
+        let (path, bar) = (out.path().join("answers"), ProgressBar::hidden());
+        evaluate::run_on(&path, tiny_bundle::bundle().dir(), root.path(), Set::Validation, &bar)
+    };
+    let (kept, told) = (both(), others(r#"{"v-1": "The moon, 77 times.", "v-2": "With glue."}"#).unwrap());
+    let (sum, alone) = (&told.answers["validation"], &told.entries_alone["validation/plain"]);
+    assert_eq!((sum.told, sum.facts, sum.refused, sum.unsupported_numbers, alone.told), (1, 2, 0, 1, 1));
+    assert!(both() == kept);
+    for (text, said) in [(r#"{"v-1": ""}"#, "no text for v-2"), ("[]", "must hold a JSON object")] {
+        let error = others(text).err().unwrap().to_string();
+        assert!(error.contains("answers") && error.contains(said), "{error}");
+    }
+
     fs::write(root.path().join(VALIDATION), "[{]").unwrap();
     assert!(run().err().unwrap().to_string().contains(VALIDATION));
 }

@@ -98,5 +98,5 @@ fn nothing_is_explained_unasked() {
     // A question that is declined at once was read by nobody.
     let said = tiny().run(&["--headless", "--ask", "xyzzy", "--json", "--explain"]);
     let answer: Value = serde_json::from_str(&said.out).unwrap();
-    assert_eq!((&answer["declined"], &answer["considered"]), (&json!(true), &json!([])));
+    assert_eq!((&answer["refused"], &answer["considered"]), (&json!("off_topic"), &json!([])));
 }

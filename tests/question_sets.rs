@@ -7,7 +7,7 @@ use crate::{
             Data,
             sets::{self, Split},
         },
-        questions::{self, Basis, Narrow, Question, Refused},
+        questions::{self, Basis, Narrow, Question},
     },
 };
 use serde_json::{Value, json};
@@ -198,16 +198,14 @@ fn questions_to_learn_from_leak_too() {
     let secret = [question(json!({ "question": text }))];
     let learnt = [labelled("x", "Which brush for pollinating by hand in winter?", &["A soft one."])];
     let other = [labelled("x", "how warm should it be at night", &["18 °C."])];
-    let refused: [Refused; 1] = serde_json::from_value(json!([{"question": text, "why": "off_topic"}])).unwrap();
-    let leaks = |labelled: &[&[Narrow]], refused: &[Refused]| {
-        Split::new(&[&secret], &[], labelled, refused, &[]).leakage().len()
-    };
+    let leaks =
+        |labelled: &[&[Narrow]], others: &[String]| Split::new(&[&secret], &[], labelled, others, &[]).leakage().len();
     assert_eq!(leaks(&[], &[]), 0);
     assert_eq!(leaks(&[&other], &[]), 0);
     // In whichever of the sets.
     assert_eq!(leaks(&[&learnt, &other], &[]), 1);
     assert_eq!(leaks(&[&other, &learnt], &[]), 1);
-    assert_eq!(leaks(&[], &refused), 1);
+    assert_eq!(leaks(&[], &[text.into()]), 1);
 }
 
 #[test]

@@ -1,20 +1,16 @@
 //! The curated Q&A is checked when it is read, and questions find their entries.
 
-use safetensors::{
-    Dtype,
-    tensor::{TensorView, serialize},
-};
 use serde_json::{Value, json};
 use tomato_assistant::knowledge::{
     Category, Entry, Knowledge,
     projection::Projection,
+    refusal::{Planes, Why},
     retrieval::{Found, Hit, Index, Query},
-    subject::Subject,
     terms,
-    vectors::{Vectors, VectorsError, asked, texts},
+    vectors::{Vectors, asked, texts},
 };
 
-fn entry(id: &str, category: Category, question: &str) -> Value {
+pub fn entry(id: &str, category: Category, question: &str) -> Value {
     json!({
         "id": id, "category": category, "instruction": question, "input": "", "output": "Ask an adviser.",
         "paraphrases": ["one", "two", "three"], "keywords": [], "signals": [],
@@ -22,7 +18,7 @@ fn entry(id: &str, category: Category, question: &str) -> Value {
     })
 }
 
-fn parse(entries: &[Value]) -> Result<Knowledge, String> {
+pub fn parse(entries: &[Value]) -> Result<Knowledge, String> {
     Knowledge::parse(&Value::from(entries.to_vec()).to_string()).map_err(|error| error.to_string())
 }
 
@@ -44,6 +40,7 @@ fn every_fault_of_an_entry_is_named() {
     let good = || entry("good", Category::Troubleshooting, "Why?");
     parse(&[good()]).unwrap();
     let source = json!({"title": "t", "publisher": "p", "url": "", "page": 3});
+    let remedy = json!({"signal": "ec_high", "sentences": ["Ask an adviser."]});
     for (key, value, expected) in [
         ("id", json!(" "), "\" \": its id is empty or used twice"),
         ("instruction", json!("\n"), "\"good\": question or answer is empty"),
@@ -51,6 +48,9 @@ fn every_fault_of_an_entry_is_named() {
         ("paraphrases", json!(["a", "b"]), "\"good\": fewer than three paraphrases"),
         ("paraphrases", json!(["a", "b", " "]), "\"good\": fewer than three paraphrases, or an empty one"),
         ("sources", json!([]), "\"good\": no source"),
+        ("remedies", json!([{"signal": "ec_high", "sentences": []}]), "\"good\": a remedy has no sentence, or one"),
+        ("remedies", json!([{"signal": "ec_high", "sentences": ["No."]}]), "or one that the answer does not hold"),
+        ("remedies", json!([remedy, remedy]), "\"good\": another remedy is for the same signal"),
         ("see_also", json!(["nobody"]), "\"good\": see_also names an unknown entry"),
         ("category", json!("cooking"), "unknown variant `cooking`, expected one of `disease_management`"),
         ("output", json!(3), "invalid type: integer `3`"),
@@ -236,6 +236,10 @@ fn a_question_about_an_entry_finds_it_unless_it_is_its_own_already() {
 
 /// Two entries with vectors of their own: the first entry's texts along the first axis, the second's along the second.
 fn by_meaning(question: &str, vector: [f32; 3], signals: &[&str]) -> Found {
+    with_planes(question, vector, signals, Planes::even(3))
+}
+
+fn with_planes(question: &str, vector: [f32; 3], signals: &[&str], planes: Planes) -> Found {
     let mut rows = [
         entry("aphids", Category::DiseaseManagement, "What are these aphids on the young shoots of my crop?"),
         entry("salt", Category::NutritionGrowth, "Why do my plants wilt in salty slabs now?"),
@@ -248,8 +252,7 @@ fn by_meaning(question: &str, vector: [f32; 3], signals: &[&str]) -> Found {
     let vectors: Vec<Vec<f32>> = (0..first + second).map(|row| axis(usize::from(row >= first))).collect();
     let signals: Vec<String> = signals.iter().map(|signal| signal.to_string()).collect();
     let query = Query { text: question, vector: Some(&vector), category: None, signals: &signals };
-    Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors, Projection::identity(3), Subject::even(3))))
-        .search(&query)
+    Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors, Projection::identity(3), planes))).search(&query)
 }
 
 #[test]
@@ -259,7 +262,7 @@ fn an_entry_is_as_near_as_its_four_nearest_questions() {
     let of = |cosine: f32| vec![cosine, (1.0 - cosine * cosine).sqrt(), 0.0];
     let asked = [0.1, 0.9, 0.5, 0.7, 0.3, 0.8].map(of);
     let passages = [of(0.0), of(0.0)];
-    let vectors = Vectors::quantize(&[&asked[..], &passages].concat(), Projection::identity(3), Subject::even(3));
+    let vectors = Vectors::quantize(&[&asked[..], &passages].concat(), Projection::identity(3), Planes::even(3));
     let query = Query { text: "lice", vector: Some(&[1.0, 0.0, 0.0]), ..Query::default() };
     let near = Index::new(knowledge.entries(), Some(vectors)).search(&query).hits[0].parts.asked;
     assert!((near - (0.9 + 0.8 + 0.7 + 0.5) / 4.0).abs() < 0.01, "{near}");
@@ -281,106 +284,41 @@ fn meaning_finds_an_entry_without_a_word_in_common() {
 
 #[test]
 fn what_has_nothing_to_do_with_the_entries_is_off_topic() {
-    assert!(by_meaning("aphids on the young shoots of my crop", [0.9, 0.1, 0.3], &[]).on_topic);
+    assert!(by_meaning("aphids on the young shoots of my crop", [0.9, 0.1, 0.3], &[]).refused.is_none());
     // The same words, but the meaning is far away; the same meaning, but no word is known.
-    assert!(!by_meaning("young salty poets", [0.0, 0.1, 0.95], &[]).on_topic);
-    assert!(!by_meaning("capital of France", [0.3, 0.1, 0.9], &[]).on_topic);
+    assert!(by_meaning("young salty poets", [0.0, 0.1, 0.95], &[]).refused.is_some());
+    assert!(by_meaning("capital of France", [0.3, 0.1, 0.9], &[]).refused.is_some());
 }
 
 #[test]
 fn readings_out_of_range_let_a_vague_question_pass() {
     let found = by_meaning("what should I do now?", [0.0, 0.0, 1.0], &["ec_high"]);
-    assert!(found.on_topic && found.hits[0].index == 1, "{found:?}");
-    assert!(!by_meaning("what should I do now?", [0.0, 0.0, 1.0], &[]).on_topic);
+    assert!(found.refused.is_none() && found.hits[0].index == 1, "{found:?}");
+    assert!(by_meaning("what should I do now?", [0.0, 0.0, 1.0], &[]).refused.is_some());
     let vague = ("wilt young crop", [0.0, 0.6, 0.8]);
     let found = by_meaning(vague.0, vague.1, &["ec_high"]);
-    assert!(found.on_topic && found.hits[0].index == 1, "{found:?}");
-    assert!(!by_meaning(vague.0, vague.1, &[]).on_topic);
+    assert!(found.refused.is_none() && found.hits[0].index == 1, "{found:?}");
+    assert!(by_meaning(vague.0, vague.1, &[]).refused.is_some());
     // One unknown word is enough to ask for more.
-    assert!(!by_meaning("wilt poem crop", vague.1, &["ec_high"]).on_topic);
-}
-
-fn unit(vector: &[f32]) -> Vec<f32> {
-    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-    vector.iter().map(|value| value / length).collect()
+    assert!(by_meaning("wilt poem crop", vague.1, &["ec_high"]).refused.is_some());
 }
 
 #[test]
-fn vectors_come_back_as_they_were_stored_and_foreign_ones_are_refused() {
-    let knowledge = parse(&[entry("one", Category::Troubleshooting, "Why?")]).unwrap();
-    let count = texts(&knowledge.entries()[0]).len();
-    let rows: Vec<Vec<f32>> = (0..count).map(|row| unit(&[0.6, -0.8, row as f32 / 10.0])).collect();
-    let vectors = Vectors::quantize(&rows, Projection::identity(3), Subject::even(3));
-    let bytes = vectors.to_bytes().unwrap();
-    let back = Vectors::parse(&bytes, knowledge.entries()).unwrap();
-    assert_eq!(back, vectors);
-    assert_eq!((back.len(), back.width(), back.is_empty()), (count, 3, false));
-    for (row, original) in rows.iter().enumerate() {
-        assert!(back.row(row).iter().zip(original).all(|(a, b)| (a - b).abs() < 0.005), "{row}");
-    }
-    assert!((back.cosines(&[0.6, -0.8, 0.0])[0] - 1.0).abs() < 0.01);
-    let two =
-        parse(&[entry("one", Category::Troubleshooting, "Why?"), entry("two", Category::Troubleshooting, "How?")]);
-    let error = Vectors::parse(&bytes, two.unwrap().entries()).unwrap_err();
-    assert!(matches!(error, VectorsError::Count { found, expected } if found == count && expected == 2 * count));
-    for broken in [&bytes[..bytes.len() - 1], b"", b"{}"] {
-        assert!(matches!(Vectors::parse(broken, knowledge.entries()), Err(VectorsError::Format(_))));
-    }
-}
-
-#[test]
-fn the_identity_changes_no_vector_and_a_projection_moves_both_sides() {
-    let rows = [unit(&[1.0, 2.0, -0.5]), unit(&[-0.3, 0.1, 0.9])];
-    let identity = Projection::identity(3);
-    for row in &rows {
-        assert!(identity.apply(row).iter().zip(row).all(|(a, b)| (a - b).abs() < 1e-6));
-    }
-    assert_eq!(identity.apply(&[0.0; 3]), [0.0; 3]);
-    // Columns turned round by one place, and the first axis flattened.
-    let turned = Projection::new(3, vec![0.0, 0.01, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]).unwrap();
-    let moved = turned.apply(&rows[0]);
-    assert!(moved[0] < 0.0 && moved[1].abs() < 0.01 && moved[2] > 0.9, "{moved:?}");
-    let cosines = Vectors::quantize(&rows, turned.clone(), Subject::even(3)).cosines(&rows[1]);
-    let expected: f32 = moved.iter().zip(turned.apply(&rows[1])).map(|(a, b)| a * b).sum();
-    assert!((cosines[0] - expected).abs() < 0.01 && (cosines[1] - 1.0).abs() < 0.01, "{cosines:?}, {expected}");
-}
-
-#[test]
-fn vectors_with_a_faulty_part_are_refused_with_their_reason() {
-    let knowledge = parse(&[entry("one", Category::Troubleshooting, "Why?")]).unwrap();
-    let count = texts(&knowledge.entries()[0]).len();
-    let good: Vec<f32> = Projection::identity(2).values().to_vec();
-    let file = |projection: Option<(&[f32], [usize; 2])>, scale: f32, subject: &[f32]| {
-        let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-        let (values, scales, subject) = (vec![1u8; 2 * count], bytes(&vec![scale; count]), bytes(subject));
-        let mut tensors = vec![
-            ("values", TensorView::new(Dtype::I8, vec![count, 2], &values).unwrap()),
-            ("scales", TensorView::new(Dtype::F32, vec![count], &scales).unwrap()),
-        ];
-        if !subject.is_empty() {
-            tensors.push(("subject", TensorView::new(Dtype::F32, vec![subject.len() / 4], &subject).unwrap()));
-        }
-        let matrix = projection.map(|(values, shape)| (bytes(values), shape));
-        if let Some((bytes, shape)) = &matrix {
-            tensors.push(("projection", TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
-        }
-        let parsed = Vectors::parse(&serialize(tensors, None).unwrap(), knowledge.entries());
-        parsed.map(drop).map_err(|error| error.to_string())
+fn what_lies_far_on_the_side_of_a_plane_is_refused_for_its_reason() {
+    let why = |question: &str, signals: &[&str], odds: [f32; 3]| {
+        let planes = odds.into_iter().flat_map(|odds| [0.0, 0.0, 0.0, odds]).collect();
+        with_planes(question, [0.9, 0.1, 0.3], signals, Planes::new(3, planes).unwrap()).refused
     };
-    let (square, plane) = (Some((&good[..], [2, 2])), &[0.5, -0.5, 0.0][..]);
-    file(square, 0.5, plane).unwrap();
-    let nan = [1.0, 0.0, f32::NAN, 1.0];
-    for (projection, scale, subject, expected) in [
-        (None, 0.5, plane, "projection"),
-        (Some((&good[..], [1, 4])), 0.5, plane, "\"projection\" has the wrong type or shape"),
-        (Some((&nan[..], [2, 2])), 0.5, plane, "\"projection\" holds a value that is no finite number"),
-        (square, f32::INFINITY, plane, "\"scales\" holds a value that is no finite number"),
-        (square, 0.5, &[], "subject"),
-        (square, 0.5, &plane[..2], "\"subject\" has the wrong type or shape"),
-        (square, 0.5, &nan[..3], "\"subject\" holds a value that is no finite number"),
-    ] {
-        let error = file(projection, scale, subject).unwrap_err();
-        assert!(error.contains(expected), "{error}");
-    }
-    assert!(Projection::new(2, vec![0.0; 3]).is_err() && Projection::new(0, vec![]).is_err());
+    let known = "aphids on the young shoots of my crop";
+    assert_eq!(why(known, &[], [0.0, 0.0, 0.0]), None);
+    assert_eq!(why(known, &[], [9.0, 0.0, 0.0]), Some(Why::OffTopic));
+    assert_eq!(why(known, &[], [0.0, 9.0, 0.0]), Some(Why::Unsafe));
+    assert_eq!(why(known, &[], [0.0, 0.0, 9.0]), Some(Why::Unanswerable));
+    // Harm weighs most, then what nobody can know.
+    assert_eq!(why(known, &[], [9.0, 9.0, 9.0]), Some(Why::Unsafe));
+    assert_eq!(why(known, &[], [9.0, 0.0, 9.0]), Some(Why::Unanswerable));
+    // The readings answer "what now?", but nothing makes a dangerous question harmless.
+    assert_eq!(why("what should I do now?", &["ec_high"], [9.0, 0.0, 9.0]), None);
+    assert_eq!(why("what should I do now?", &["ec_high"], [0.0, 9.0, 0.0]), Some(Why::Unsafe));
+    assert_eq!(why(known, &["ec_high"], [0.0, 0.0, 9.0]), Some(Why::Unanswerable));
 }

@@ -101,7 +101,10 @@ fn encoder() -> &'static (Artifact, Artifact) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-encoder");
         let _ = fs::remove_dir_all(&folder);
         let artifacts = Artifacts::open(&folder).unwrap();
-        tiny_encoder::stages(&artifacts, &Recipe::load(None).unwrap().tables, sources())
+        let mut tables = Recipe::load(None).unwrap().tables;
+        // Its random vectors must not seem to tell much.
+        tables.embed.ridge = 0.003;
+        tiny_encoder::stages(&artifacts, &tables, sources())
     })
 }
 
@@ -145,6 +148,9 @@ pub fn repository(entries: &str) -> TempDir {
         (questions::WORDINGS, "[]"),
         (questions::REFUSED, "[]"),
         (sources::OFF_TOPIC, "Who won the match?\n"),
+        (sources::HARMFUL, "How much poison?\n"),
+        (sources::UNANSWERABLE, "Will it rain?\n"),
+        (sources::ANSWERABLE, "Is rain bad?\n"),
         (sources::CALIBRATION_ENGLISH, "English\n"),
         (sources::CALIBRATION_KOREAN, "Korean\n"),
         ("NOTICE", "Gemma is provided under …\n"),

@@ -55,6 +55,11 @@ fn entries() -> Vec<Entry> {
     Knowledge::parse(&Value::from(entries.collect::<Vec<_>>()).to_string()).unwrap().entries().to_vec()
 }
 
+/// Two kinds of questions to be refused; of a third there are none.
+fn refused() -> [Vec<String>; 3] {
+    [&["7 tomato", "rare"][..], &["b", "w"], &[]].map(|kind| kind.iter().map(|text| text.to_string()).collect())
+}
+
 /// A repository and a tiny encoder.
 fn place() -> (TempDir, TempDir, EncoderBase) {
     let (root, tiny) = (repository(&format!("[{}]", entry("one", ""))), folder(|_, _, _| ()));
@@ -69,7 +74,7 @@ fn train(root: &Path, base: &EncoderBase, table_: &recipe::EncoderAdapter) -> Re
     let out = root.join(ENCODER_ADAPTER);
     fs::create_dir_all(out.parent().unwrap()).unwrap();
     let sha = &base.inputs[TENSORS];
-    tune::run(table_, dense, &entries(), sha, out.parent().unwrap(), &ProgressBar::hidden())?;
+    tune::run(table_, dense, &entries(), &refused(), sha, out.parent().unwrap(), &ProgressBar::hidden())?;
     Ok(fs::read(out).unwrap())
 }
 
@@ -108,6 +113,13 @@ fn what_was_learnt_brings_the_texts_of_an_entry_together_in_the_quantized_encode
     let (plain, adapted) = (made(root.path(), &base, false).unwrap(), made(root.path(), &base, true).unwrap());
     let (before, after) = (apart(&plain), apart(&adapted));
     assert!(after > before + 0.05, "{before} to {after}");
+    // So are questions to be refused for one reason.
+    let [one, _, _] = refused();
+    let near = |encoder: &SentenceEncoder| {
+        let [a, b] = [0, 1].map(|place: usize| encoder.encode(&one[place]).unwrap());
+        cosine(&a, &b)
+    };
+    assert!(near(&adapted) > near(&plain) + 0.05, "{} to {}", near(&plain), near(&adapted));
     assert_eq!(train(root.path(), &base, &training(100, 6)).unwrap(), bytes, "the same every time");
     let other = recipe::EncoderAdapter { seed: 4, ..training(100, 6) };
     assert_ne!(train(root.path(), &base, &other).unwrap(), bytes);

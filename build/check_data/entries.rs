@@ -6,7 +6,7 @@ use super::likeness::word_set;
 use std::collections::{BTreeSet, HashSet};
 use tomato_assistant::{
     climate::signal_names,
-    knowledge::{Category, Entry},
+    knowledge::{Category, Entry, sentences::sentences},
 };
 
 /// How many entries each category has: the data set's design, not a minimum.
@@ -101,6 +101,27 @@ pub fn signals(entries: &[Entry]) -> Vec<String> {
             }
         }
     }
+    complaints
+}
+
+/// Remedies are for signals that assessed readings can give, in the order of their entry's sentences; each reading has one for
+/// either side, at any time of day.
+pub fn remedies(entries: &[Entry]) -> Vec<String> {
+    let mut wanted = signal_names();
+    let known = wanted.clone();
+    wanted.retain(|signal| !signal.ends_with("_day") && !signal.ends_with("_night"));
+    let mut complaints = Vec::new();
+    for (entry, remedy) in entries.iter().flat_map(|entry| entry.remedies.iter().map(move |remedy| (entry, remedy))) {
+        if !known.contains(&remedy.signal) {
+            complaints.push(format!("{}: no reading gives the remedy's signal {:?}", entry.id, remedy.signal));
+        }
+        let mut sentences = sentences(&entry.output);
+        if !remedy.sentences.iter().all(|wanted| sentences.any(|sentence| sentence == wanted)) {
+            complaints.push(format!("{}: the remedy for {} is not in the answer's order", entry.id, remedy.signal));
+        }
+        wanted.remove(&remedy.signal);
+    }
+    complaints.extend(wanted.into_iter().map(|signal| format!("no entry has a remedy for {signal}")));
     complaints
 }
 

@@ -3,7 +3,7 @@
 //! Turns questions into complaints. Does NOT answer them.
 
 use super::{
-    super::questions::{Basis, Kind, Narrow, Question, Refused, compile},
+    super::questions::{Basis, Kind, Narrow, Question, compile},
     likeness::{Asked, Pair, Vocabulary, closest_between},
 };
 use std::{
@@ -206,12 +206,12 @@ pub struct Split<'a> {
 }
 
 impl<'a> Split<'a> {
-    /// The `secret` sets against `tuning`, the `labelled` and `refused` questions to learn from, and `entries`.
+    /// The `secret` sets against `tuning`, the `labelled` questions and `others` to learn from, and `entries`.
     pub fn new(
         secret: &[&'a [Question]],
         tuning: &'a [Question],
         labelled: &[&'a [Narrow]],
-        refused: &'a [Refused],
+        others: &'a [String],
         entries: &'a [Entry],
     ) -> Self {
         let mut vocabulary = Vocabulary::default();
@@ -220,7 +220,7 @@ impl<'a> Split<'a> {
         let mut known: Vec<_> = tuning.iter().map(&mut ask).collect();
         let labelled = labelled.iter().copied().flatten();
         known.extend(labelled.map(|labelled| vocabulary.asked(&labelled.entry, &labelled.question)));
-        known.extend(refused.iter().map(|refused| vocabulary.asked("refused", &refused.question)));
+        known.extend(others.iter().map(|text| vocabulary.asked("no entry", text)));
         known.extend(vocabulary.known(entries));
         Self { secret, known }
     }

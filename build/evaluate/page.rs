@@ -50,7 +50,7 @@ fn section(one: &Answered) -> String {
         one.score.facts,
         one.score.words,
         one.total_s,
-        if one.declined { ", refused" } else { "" },
+        if one.refused.is_some() { ", refused" } else { "" },
         if one.fallback { ", the entry as it stands" } else { "" }
     );
     if !one.readings_note.is_empty() {
@@ -61,7 +61,11 @@ fn section(one: &Answered) -> String {
         let (title, sentences) = (escape(&further.reference.title), escape(&further.marked()));
         let _ = write!(text, "<p><i>{title}</i><br><b>{sentences}</b></p>");
     }
-    let _ = write!(text, "<p>{}</p><p>[{}]</p>", escape(&one.more), escape(&one.references.join(", ")));
+    let _ = write!(text, "<p>{}</p>", escape(&one.more));
+    for advice in &one.advice {
+        let _ = write!(text, "<p><i>{}</i><br>{}</p>", escape(&advice.on), escape(&advice.says.marked()));
+    }
+    let _ = write!(text, "<p>[{}]</p>", escape(&one.references.join(", ")));
     for missing in &one.missing {
         let _ = write!(text, "<p class=no>not told: {}</p>", escape(missing));
     }

@@ -5,7 +5,7 @@
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write};
 use tomato_assistant::{
-    answer::{Considered, Further},
+    answer::{Advice, Considered, Further},
     knowledge::Category,
 };
 
@@ -43,8 +43,8 @@ pub struct Answered {
     pub readings_note: String,
     /// Ids of the entries cited, best first.
     pub references: Vec<String>,
-    /// It was refused.
-    pub declined: bool,
+    /// Why it was refused, if it was.
+    pub refused: Option<Why>,
     /// It says that it is only the nearest.
     pub nearest_only: bool,
     /// It is a whole entry, since the model cannot choose.
@@ -53,6 +53,8 @@ pub struct Answered {
     pub missing: Vec<String>,
     /// The rest of the answer's entry, shown below that.
     pub more: String,
+    /// What is told about readings far out of range.
+    pub advice: Vec<Advice>,
     /// What all that was shown is worth.
     pub score: Score,
     /// What the chosen sentences alone are worth, those of other entries included.
@@ -132,11 +134,11 @@ impl Summary {
         self.degenerate += usize::from(score.degenerate);
         if answer.kind == Kind::Refuse {
             self.refusals += 1;
-            self.refused += usize::from(answer.declined);
+            self.refused += usize::from(answer.refused.is_some());
             return;
         }
         self.real += 1;
-        self.real_refused += usize::from(answer.declined);
+        self.real_refused += usize::from(answer.refused.is_some());
         self.facts += score.facts;
         self.told += score.told;
         self.complete += usize::from(score.told == score.facts);
@@ -260,7 +262,8 @@ impl Report {
             }
         }
         let Spread { mean, median, max } = self.response_s;
-        let real_refused: usize = self.details.iter().filter(|one| one.kind != Kind::Refuse && one.declined).count();
+        let real_refused: usize =
+            self.details.iter().filter(|one| one.kind != Kind::Refuse && one.refused.is_some()).count();
         let _ = writeln!(
             text,
             "\nreal questions refused {real_refused}; whole entries for want of a trained model {} of {}; answer {mean:.1} s \

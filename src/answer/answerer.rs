@@ -4,19 +4,19 @@
 //! for word. Does NOT hold words of its own: they are in `text`.
 
 use super::{
-    Answer, Considered, Further, Judged, Question, Reference,
+    Advice, Answer, Considered, Further, Judged, Question, Reference,
     choose::{Candidate, Choice, choose},
     library::{Library, OpenError},
     readings,
 };
 use crate::{
     bundle::Bundle,
-    climate::{Period, Stage, assess},
+    climate::{Assessment, Measure, Period, Stage, assess},
     engine::{CONTEXT, Engine, EngineError},
-    knowledge::{Entry, retrieval::Hit, sentences::sentences},
+    knowledge::{Entry, refusal::Why, retrieval::Hit, sentences::sentences},
     prompt::{self, Passage},
     stats::{Memory, Stats},
-    text::Msg,
+    text::{Lang, Msg},
 };
 use std::{
     ops::ControlFlow,
@@ -28,6 +28,9 @@ pub const LONGEST_QUESTION: usize = 2000;
 
 /// References that the model reads.
 const REFERENCES: usize = 3;
+
+/// Readings far out of range about which an answer tells what to do, at most.
+const ADVICE: usize = 2;
 
 /// Why a question got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -88,10 +91,14 @@ impl Answerer {
         let signals = assessment.signals();
         let found = self.library.index.search(&understood.query(question.category, &signals));
         let readings_note = readings::explained(&note, &assessment, question.lang);
+        let readings_first = !readings_note.is_empty() && (found.vague || asked.len() == Measure::all().count());
         let read_as = if understood.text == text { String::new() } else { understood.text.to_string() };
-        let mut answer = Answer { read_as, readings_note, ..Answer::default() };
-        if !found.on_topic || found.hits.is_empty() {
-            return Ok(decline(answer, question, start, on_text));
+        let mut answer = Answer { read_as, readings_note, readings_first, ..Answer::default() };
+        let why = found.refused.or(found.hits.is_empty().then_some(Why::OffTopic));
+        if let Some(why) = why {
+            answer.nearest = found.hits.iter().take(REFERENCES).map(|hit| reference(self.entry(hit))).collect();
+            self.advise(&mut answer, &assessment, question.lang);
+            return Ok(refuse(answer, why, question.lang, start, on_text));
         }
 
         let hits = &found.hits[..REFERENCES.min(found.hits.len())];
@@ -108,6 +115,7 @@ impl Answerer {
         if !answer.stopped {
             let scores = judgement.as_ref().map(|judgement| judgement.scores.as_slice());
             self.compose(&mut answer, &hits, scores, on_text);
+            self.advise(&mut answer, &assessment, question.lang);
             answer.stats.time_to_first_token = before + answer.stats.reading;
         }
         answer.stats.total = start.elapsed();
@@ -162,7 +170,7 @@ impl Answerer {
         };
         let mut blocks = choice.direct.iter();
         let Some((first, chosen)) = blocks.next() else { return };
-        answer.references.push(self.reference(&hits[*first]));
+        answer.references.push(reference(self.entry(&hits[*first])));
         for sentence in texts(*first, chosen) {
             let gap = if answer.text.is_empty() { "" } else { " " };
             let piece = format!("{gap}{sentence}");
@@ -173,7 +181,7 @@ impl Answerer {
             }
         }
         for (other, chosen) in blocks {
-            let reference = self.reference(&hits[*other]);
+            let reference = reference(self.entry(&hits[*other]));
             answer.references.push(reference.clone());
             let citation = answer.references.len();
             answer.further.push(Further { reference, citation, sentences: texts(*other, chosen) });
@@ -185,9 +193,35 @@ impl Answerer {
         &self.library.knowledge.entries()[hit.index]
     }
 
-    fn reference(&self, hit: &Hit) -> Reference {
-        let entry = self.entry(hit);
-        Reference { id: entry.id.clone(), title: entry.instruction.clone() }
+    /// Puts into `answer` what to do about the readings that are far out of range, and is not said in it already.
+    fn advise(&self, answer: &mut Answer, assessment: &Assessment, lang: Lang) {
+        for item in assessment.alarms() {
+            let signals = assessment.signals_of(item);
+            // The last tells most.
+            let remedy = signals.iter().rev().find_map(|signal| self.library.knowledge.remedy(signal));
+            let Some((entry, remedy)) = remedy.filter(|_| answer.advice.len() < ADVICE) else { continue };
+            let number = answer.references.iter().position(|reference| reference.id == entry.id);
+            let shown = |further: &Further| further.reference.id == entry.id;
+            let said =
+                answer.further.iter().chain(answer.advice.iter().map(|advice| &advice.says)).find(|one| shown(one));
+            let sentences = match (number, said) {
+                // All of the first reference is shown.
+                (Some(0), None) => continue,
+                (_, said) => {
+                    let new = |sentence: &&String| said.is_none_or(|said| !said.sentences.contains(sentence));
+                    remedy.sentences.iter().filter(new).cloned().collect::<Vec<_>>()
+                }
+            };
+            if sentences.is_empty() {
+                continue;
+            }
+            let number = number.unwrap_or_else(|| {
+                answer.references.push(reference(entry));
+                answer.references.len() - 1
+            });
+            let says = Further { reference: reference(entry), citation: number + 1, sentences };
+            answer.advice.push(Advice { on: lang.say(&Msg::Advised(item.measure, item.level)), says });
+        }
     }
 
     fn passage(&self, hit: &Hit) -> Passage<'_> {
@@ -211,17 +245,22 @@ impl Answerer {
     }
 }
 
+fn reference(entry: &Entry) -> Reference {
+    Reference { id: entry.id.clone(), title: entry.instruction.clone() }
+}
+
 /// The answer that refuses, with what `answer` has, the readings, all the same.
-fn decline(
+fn refuse(
     answer: Answer,
-    question: &Question,
+    why: Why,
+    lang: Lang,
     start: Instant,
     on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
 ) -> Answer {
-    let text = question.lang.say(&Msg::Refusal);
+    let text = lang.say(&Msg::Refusal(why));
     let _ = on_text(&text);
     let stats = Stats { total: start.elapsed(), memory: Memory::now(), ..Stats::default() };
-    Answer { text, declined: true, stats, ..answer }
+    Answer { text, refused: Some(why), stats, ..answer }
 }
 
 /// The question without control characters and surplus white space.

@@ -35,7 +35,7 @@ const FOUND_WEIGHT: f32 = 14.0;
 const DETAIL_RANGE: f32 = 1.5;
 const WHOLE_RANGE: f32 = 2.5;
 /// What a sentence of another reference needs, the search's difference included.
-const ELSEWHERE: f32 = 0.0;
+const ELSEWHERE: f32 = -1.0;
 /// Log odds of the best sentence shown below which an answer says that it is only the nearest. Set on the development questions:
 /// 17 of 187 answers lie below, which tell 69 % of what they must instead of 75 %, and 9 of 35 answers to what should have been
 /// refused. It refuses nothing: that would take more real answers away than wrong ones.

@@ -10,7 +10,12 @@ pub mod readings;
 pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION};
 pub use library::{Library, OpenError, Understood};
 
-use crate::{climate::Snapshot, knowledge::Category, stats::Stats, text::Lang};
+use crate::{
+    climate::Snapshot,
+    knowledge::{Category, refusal::Why},
+    stats::Stats,
+    text::Lang,
+};
 
 /// What the grower asks.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +39,8 @@ pub struct Reference {
     pub title: String,
 }
 
-/// What another entry adds. Shown apart from the answer, under that entry's question: its sentences were written for that case
-/// and may say the opposite of what is right in the grower's.
+/// What another entry adds. Shown apart from the answer, under that entry's question (advice under what it is about): its
+/// sentences were written for that case and may say the opposite of what is right in the grower's.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Further {
     /// The entry.
@@ -45,6 +50,16 @@ pub struct Further {
     pub citation: usize,
     /// Its chosen sentences, in its order; at least one.
     pub sentences: Vec<String>,
+}
+
+/// What to do about a reading far out of range, whatever was asked.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Advice {
+    /// Which reading, and how it stands to its range, in words.
+    pub on: String,
+    /// What an entry says to that.
+    #[serde(flatten)]
+    pub says: Further,
 }
 
 /// A reference that the model read, for whoever wants to know how an answer came about.
@@ -82,12 +97,18 @@ pub struct Answer {
     pub more: String,
     /// What the readings say, by code; empty when nothing is out of range or asked about.
     pub readings_note: String,
-    /// Entries it rests on, best first.
+    /// What to do about the readings that are far out of range, most serious first, unless it is said already.
+    pub advice: Vec<Advice>,
+    /// The question asks about nothing but the readings: what is said to these comes first.
+    pub readings_first: bool,
+    /// Entries it rests on, best first, then those of the advice.
     pub references: Vec<Reference>,
     /// What the model read, best found first.
     pub considered: Vec<Considered>,
-    /// The search found no entry for the question, and `text` says so. The model declines nothing.
-    pub declined: bool,
+    /// Why the question gets no answer, if it gets none; `text` says so. The search decides, the model refuses nothing.
+    pub refused: Option<Why>,
+    /// To read instead of an answer that was refused: the entries that the search found nearest.
+    pub nearest: Vec<Reference>,
     /// No sentence clearly answers the question; `text` is the nearest.
     pub nearest_only: bool,
     /// The model cannot choose (it was not trained to, or its scores are no numbers), and `text` is the whole best entry.
@@ -103,7 +124,7 @@ pub struct Answer {
 impl Answer {
     /// What stands behind `text`: the number of its reference, as in "Ventilate early. [1]".
     pub fn mark(&self) -> &'static str {
-        if self.references.is_empty() { "" } else { " [1]" }
+        if self.refused.is_some() || self.references.is_empty() { "" } else { " [1]" }
     }
 }
 

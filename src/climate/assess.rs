@@ -146,25 +146,40 @@ impl Assessment {
         problems
     }
 
+    /// What is far out of range, most serious first; the vapour pressure deficit not beside the temperature or humidity that
+    /// it is made of.
+    pub fn alarms(&self) -> Vec<&Assessed> {
+        let far = |item: &&Assessed| matches!(item.level, Level::VeryLow | Level::VeryHigh);
+        let mut alarms: Vec<&Assessed> = self.problems().into_iter().filter(far).collect();
+        let air = [Quantity::AirTemperature, Quantity::RelativeHumidity].map(Measure::Read);
+        if alarms.iter().any(|item| air.contains(&item.measure)) {
+            alarms.retain(|item| item.measure != Measure::Vpd);
+        }
+        alarms
+    }
+
     /// Names such as `ec_high` for what is out of range, most serious first: the vocabulary of the entries' `signals`.
     /// Air temperature and humidity also give a second name with the time of day, such as `rh_high_night`, where that is
     /// known.
     pub fn signals(&self) -> Vec<String> {
         let mut names = Vec::new();
-        for item in self.problems() {
-            let side = match item.level {
-                Level::VeryLow | Level::Low => "low",
-                Level::High | Level::VeryHigh => "high",
-                Level::Fault | Level::Ok => continue,
-            };
-            for name in names_of(item.measure, side, self.period) {
-                // Light has two measures with one name.
-                if !names.contains(&name) {
-                    names.push(name);
-                }
+        for name in self.problems().into_iter().flat_map(|item| self.signals_of(item)) {
+            // Light has two measures with one name.
+            if !names.contains(&name) {
+                names.push(name);
             }
         }
         names
+    }
+
+    /// Those of one item, the one that tells more last.
+    pub fn signals_of(&self, item: &Assessed) -> Vec<String> {
+        let side = match item.level {
+            Level::VeryLow | Level::Low => "low",
+            Level::High | Level::VeryHigh => "high",
+            Level::Fault | Level::Ok => return Vec::new(),
+        };
+        names_of(item.measure, side, self.period).collect()
     }
 }
 

@@ -4,10 +4,10 @@
 
 pub mod bm25;
 pub mod projection;
+pub mod refusal;
 pub mod retrieval;
 pub mod sentences;
 pub mod spelling;
-pub mod subject;
 pub mod terms;
 pub mod vectors;
 
@@ -80,6 +80,16 @@ pub struct Warning {
     pub with: Vec<String>,
 }
 
+/// What to do about a reading far out of range, whatever was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remedy {
+    /// What the assessed readings show, such as `ec_high`; no two remedies are for one.
+    pub signal: String,
+    /// Sentences of the answer, word for word and in its order, that can be read alone.
+    pub sentences: Vec<String>,
+}
+
 /// One curated question with its reviewed answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,6 +117,9 @@ pub struct Entry {
     /// What must be shown with what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+    /// What it says to readings far out of range.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
     /// At least one.
     pub sources: Vec<Source>,
     /// Ids of related entries.
@@ -146,7 +159,7 @@ impl Knowledge {
     /// The first entry that breaks a rule, by id.
     pub fn parse(json: &str) -> Result<Self, KnowledgeError> {
         let mut entries: Vec<Entry> = serde_json::from_str(json)?;
-        let mut ids = HashSet::new();
+        let (mut ids, mut remedied) = (HashSet::new(), HashSet::new());
         for entry in &entries {
             let fault = |fault| Err(KnowledgeError::Entry { id: entry.id.clone(), fault });
             if entry.id.trim().is_empty() || !ids.insert(entry.id.as_str()) {
@@ -161,6 +174,14 @@ impl Knowledge {
             let says = |wanted: &String| sentences(&entry.output).any(|sentence| sentence == wanted);
             if !entry.warnings.iter().all(|warning| says(&warning.sentence) && warning.with.iter().all(says)) {
                 return fault("a warning names a sentence that the answer does not hold");
+            }
+            for remedy in &entry.remedies {
+                if remedy.sentences.is_empty() || !remedy.sentences.iter().all(says) {
+                    return fault("a remedy has no sentence, or one that the answer does not hold");
+                }
+                if !remedied.insert(remedy.signal.as_str()) {
+                    return fault("another remedy is for the same signal");
+                }
             }
             if entry.sources.is_empty() {
                 return fault("no source");
@@ -181,6 +202,12 @@ impl Knowledge {
     /// All entries, in order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// What to do when the readings show `signal`, and the entry that says so.
+    pub fn remedy(&self, signal: &str) -> Option<(&Entry, &Remedy)> {
+        let mut all = self.entries.iter().flat_map(|entry| entry.remedies.iter().map(move |remedy| (entry, remedy)));
+        all.find(|(_, remedy)| remedy.signal == signal)
     }
 
     /// Adds a question that the entry `id` answers, unless it is one of its own; false when there is no such entry.

@@ -6,6 +6,7 @@
 use super::{
     Category, Entry,
     bm25::Bm25,
+    refusal::Why,
     terms,
     vectors::{self, Vectors, asked},
 };
@@ -35,6 +36,11 @@ const ON_TOPIC: f32 = 1.14;
 /// Weight of the log odds that the question's vector lies on the side of tomato growing; how near the nearest entry's questions
 /// are counts 1.
 const SUBJECT_WEIGHT: f32 = 0.125;
+
+/// Log odds above which a question is refused because an answer could do harm, or because nobody could know it. Set on the
+/// development questions.
+const UNSAFE: f32 = 1.5;
+const UNANSWERABLE: f32 = 1.5;
 
 /// Weight of the largest share of fragments in common.
 const KNOWN_WEIGHT: f32 = 0.5;
@@ -68,8 +74,10 @@ pub struct Found {
     pub hits: Vec<Hit>,
     /// How much it is about tomato growing. Only of use where the query had a vector.
     pub topic: f32,
-    /// Whether that is enough.
-    pub on_topic: bool,
+    /// Why it is to be refused, if it is.
+    pub refused: Option<Why>,
+    /// It asks in so few words, all known, that only the readings, some of them out of range, can tell what about.
+    pub vague: bool,
 }
 
 /// One entry found.
@@ -152,14 +160,20 @@ impl Index {
             }
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
-        let subject = self.vectors.as_ref().zip(query.vector).map_or(0.0, |(own, asked)| own.subject().log_odds(asked));
+        let odds =
+            |why| self.vectors.as_ref().zip(query.vector).map_or(0.0, |(own, asked)| own.planes().log_odds(why, asked));
         let length = (1.0 + words.len() as f32).ln();
-        let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * length + SUBJECT_WEIGHT * subject;
-        let on_topic = match !query.signals.is_empty() && self.words.knows_all(&words) {
-            true => words.len() <= VAGUE || topic >= ON_TOPIC - READINGS_ALLOWANCE,
-            false => topic >= ON_TOPIC,
+        let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * length - SUBJECT_WEIGHT * odds(Why::OffTopic);
+        let steered = !query.signals.is_empty() && self.words.knows_all(&words);
+        let vague = steered && words.len() <= VAGUE;
+        let refused = match () {
+            () if odds(Why::Unsafe) > UNSAFE => Some(Why::Unsafe),
+            () if vague => None,
+            () if odds(Why::Unanswerable) > UNANSWERABLE => Some(Why::Unanswerable),
+            () if topic < ON_TOPIC - if steered { READINGS_ALLOWANCE } else { 0.0 } => Some(Why::OffTopic),
+            () => None,
         };
-        Found { hits, topic, on_topic }
+        Found { hits, topic, refused, vague }
     }
 
     /// How well each entry matches.

@@ -4,7 +4,12 @@
 //! Eight bits a value and one scale a vector: a quarter of the memory, and cosines move by less than 0.01. Does NOT know
 //! the encoder; a vector is a list of numbers of length 1.
 
-use super::{Entry, projection::Projection, sentences::sentences, subject::Subject};
+use super::{
+    Entry,
+    projection::Projection,
+    refusal::{Planes, Why},
+    sentences::sentences,
+};
 use safetensors::{
     Dtype, SafeTensorError, SafeTensors,
     tensor::{TensorView, serialize},
@@ -61,15 +66,15 @@ pub struct Vectors {
     /// `width` values a vector.
     values: Vec<i8>,
     projection: Projection,
-    subject: Subject,
+    planes: Planes,
 }
 
 impl Vectors {
-    /// Projects `rows`, all of the projection's width and as the sentence encoder gives them, and quantizes them. `subject` is
-    /// what tells vectors like them from others, not projected.
-    pub fn quantize(rows: &[Vec<f32>], projection: Projection, subject: Subject) -> Self {
+    /// Projects `rows`, all of the projection's width and as the sentence encoder gives them, and quantizes them. `planes`
+    /// tell which vectors, not projected, are of questions to be refused.
+    pub fn quantize(rows: &[Vec<f32>], projection: Projection, planes: Planes) -> Self {
         let mut vectors =
-            Self { width: projection.width(), scales: Vec::new(), values: Vec::new(), projection, subject };
+            Self { width: projection.width(), scales: Vec::new(), values: Vec::new(), projection, planes };
         for row in rows {
             let row = vectors.projection.apply(row);
             let scale = row.iter().fold(0f32, |largest, value| largest.max(value.abs())) / 127.0;
@@ -81,7 +86,7 @@ impl Vectors {
     }
 
     /// As a safetensors file: `values` (vectors, width; i8), `scales` (vectors; f32), `projection` (width, width; f32),
-    /// `subject` (width + 1; f32).
+    /// `planes` (3, width + 1; f32).
     ///
     /// # Errors
     /// [`VectorsError::Format`].
@@ -89,12 +94,12 @@ impl Vectors {
         let values: Vec<u8> = self.values.iter().map(|value| value.cast_unsigned()).collect();
         let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
         let (scales, projection) = (bytes(&self.scales), bytes(self.projection.values()));
-        let subject = bytes(self.subject.values());
+        let planes = bytes(self.planes.values());
         let (count, width) = (self.scales.len(), self.width);
         let tensors = [
+            ("planes", TensorView::new(Dtype::F32, vec![Why::ALL.len(), width + 1], &planes)?),
             ("projection", TensorView::new(Dtype::F32, vec![width, width], &projection)?),
             ("scales", TensorView::new(Dtype::F32, vec![count], &scales)?),
-            ("subject", TensorView::new(Dtype::F32, vec![width + 1], &subject)?),
             ("values", TensorView::new(Dtype::I8, vec![count, width], &values)?),
         ];
         Ok(serialize(tensors, None)?)
@@ -122,9 +127,9 @@ impl Vectors {
         if projection.dtype() != Dtype::F32 || projection.shape() != [width, width] {
             return Err(VectorsError::Shape("projection"));
         }
-        let subject = file.tensor("subject")?;
-        if subject.dtype() != Dtype::F32 || subject.shape() != [width + 1] {
-            return Err(VectorsError::Shape("subject"));
+        let planes = file.tensor("planes")?;
+        if planes.dtype() != Dtype::F32 || planes.shape() != [Why::ALL.len(), width + 1] {
+            return Err(VectorsError::Shape("planes"));
         }
         let float = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let floats = |bytes: &[u8]| bytes.chunks_exact(4).map(float).collect::<Vec<f32>>();
@@ -137,7 +142,7 @@ impl Vectors {
             scales,
             values: values.data().iter().map(|value| value.cast_signed()).collect(),
             projection: Projection::new(width, floats(projection.data()))?,
-            subject: Subject::new(width, floats(subject.data()))?,
+            planes: Planes::new(width, floats(planes.data()))?,
         })
     }
 
@@ -167,9 +172,9 @@ impl Vectors {
         &self.projection
     }
 
-    /// What tells whether a question is about growing tomatoes.
-    pub fn subject(&self) -> &Subject {
-        &self.subject
+    /// What tells which questions are to be refused.
+    pub fn planes(&self) -> &Planes {
+        &self.planes
     }
 
     /// The cosine of `query` (of this width, as the sentence encoder gives it) with each vector, in order.

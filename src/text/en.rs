@@ -7,7 +7,7 @@ use crate::{
     answer::{AnswerError, LONGEST_QUESTION, OpenError},
     bundle::BundleError,
     climate::{Level, Measure, NoData, Quantity},
-    knowledge::Category,
+    knowledge::{Category, refusal::Why},
     stats::Stats,
 };
 
@@ -65,6 +65,7 @@ pub fn say(msg: &Msg) -> String {
         },
 
         Msg::Assessed(item, age) => climate::assessed(item, *age),
+        Msg::Advised(measure, level) => climate::advised(*measure, *level),
         Msg::JudgedFor(stage, period) => climate::judged_for(*stage, *period),
         Msg::ReadingError(error) => climate::reading_error(error),
         Msg::ConfigError(error) => climate::config_error(error),
@@ -189,12 +190,26 @@ pub fn say(msg: &Msg) -> String {
             "None of the reviewed entries clearly answers this. The nearest one says:".into()
         }
         Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
-        Msg::Declined => "Sorry, I have no answer.".into(),
-        Msg::Refusal => "Nothing in the reviewed entries answers this question. I help with growing tomatoes in a \
-                         greenhouse: diseases and pests, climate, nutrition and watering, sensors, and finding the cause of \
-                         a problem. Please ask about your crop in other words, look through the questions of each category, \
-                         or ask your adviser."
-            .into(),
+        Msg::Refused => "Sorry, I have no answer.".into(),
+        Msg::Refusal(why) => match why {
+            Why::OffTopic => {
+                "Nothing in the reviewed entries answers this question. I help with growing tomatoes in a greenhouse: diseases \
+                 and pests, climate, nutrition and watering, sensors, and finding the cause of a problem. Please ask about your \
+                 crop in other words, look through the questions of each category, or ask your adviser."
+            }
+            Why::Unsafe => {
+                "This I do not answer, because people, animals or the crop could come to harm. How much of a product to use, and \
+                 how long to wait after it, stands on its label. Never go round a safety device or a waiting time; ask your \
+                 adviser or a technician. If somebody feels ill or is hurt, go into fresh air and call the emergency number."
+            }
+            Why::Unanswerable => {
+                "This I cannot know. I have the reviewed entries about growing tomatoes and what the sensors of this greenhouse \
+                 measure now: no pictures, no record of the past, no prices, no forecast, nothing about people or companies. If \
+                 something is wrong with the plants, describe what you see."
+            }
+        }
+        .into(),
+        Msg::Nearest => "Reviewed entries that may help:".into(),
         Msg::Stopped => "Stopped.".into(),
         Msg::ReadingsHeading => "Your greenhouse now".into(),
         Msg::ReadingsWhenAsked(age) => format!("Your greenhouse when you asked, {} ago", say(&Msg::Age(*age))),

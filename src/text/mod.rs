@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::{
     climate::{Level, Measure, NoData, Period, Quantity, Range, Stage},
-    knowledge::Source,
+    knowledge::{Source, refusal::Why},
     stats::Stats,
 };
 
@@ -82,6 +82,8 @@ pub enum Msg<'a> {
     // The greenhouse.
     /// A judged reading or a fault, as a sentence; with the age of the number or of the last good one.
     Assessed(&'a crate::climate::Assessed, Option<Duration>),
+    /// Heading above what to do about a reading far out of range.
+    Advised(Measure, Level),
     /// Whose targets and those of what time of day readings are judged by, as a sentence.
     JudgedFor(Stage, Period),
     /// A `--reading` is refused.
@@ -178,10 +180,12 @@ pub enum Msg<'a> {
     NearestOnly,
     /// The answer is a whole curated entry: the model cannot choose.
     Fallback,
-    /// Heading: the question gets no answer. It may be off topic, unsafe, or not answered by the references.
-    Declined,
-    /// In its place: what this device is for, and what the grower can do.
-    Refusal,
+    /// Heading: the question gets no answer.
+    Refused,
+    /// In its place: why, and what the grower can do.
+    Refusal(Why),
+    /// Heading above the entries to read instead.
+    Nearest,
     /// The answer was stopped.
     Stopped,
     /// Heading above what the readings say, just now.

@@ -10,7 +10,11 @@ use super::{
     theme,
     widgets::{readings, wrap::wrap},
 };
-use crate::{knowledge::Category, text::Msg};
+use crate::{
+    answer::{Answer, Reference},
+    knowledge::Category,
+    text::Msg,
+};
 
 /// One line of a page.
 #[derive(Clone, Debug)]
@@ -115,49 +119,74 @@ impl Lines {
                 if answer.fallback {
                     self.add(&say(Msg::Fallback), theme::NOTICE);
                 }
-                if answer.declined {
-                    self.add(&say(Msg::Declined), theme::NOTICE);
+                if answer.refused.is_some() {
+                    self.add(&say(Msg::Refused), theme::NOTICE);
                 }
-                if answer.nearest_only {
-                    self.add(&say(Msg::NearestOnly), theme::NOTICE);
-                }
-                self.add(&format!("{}{}", answer.text, answer.mark()), theme::BASE);
-                if answer.stopped {
-                    self.add(&say(Msg::Stopped), theme::NOTICE);
-                }
-                for further in &answer.further {
+                if answer.readings_first {
+                    self.greenhouse(app, exchange, answer);
                     self.gap();
-                    self.add(&say(Msg::Further(&further.reference.title)), theme::HEADING);
-                    self.add(&further.marked(), theme::BASE);
                 }
-                if !answer.more.is_empty() {
+                self.answered(app, answer);
+                if !answer.readings_first && !answer.readings_note.is_empty() {
                     self.gap();
-                    self.add(&say(Msg::More), theme::HEADING);
-                    self.add(&answer.more, theme::QUIET);
-                }
-                if !answer.readings_note.is_empty() {
-                    self.gap();
-                    // An answer may stay on the screen overnight.
-                    let age = app.now.instant.saturating_duration_since(exchange.asked);
-                    self.add(&say(Msg::ReadingsWhenAsked(age)), theme::HEADING);
-                    self.add(&answer.readings_note, theme::BASE);
+                    self.greenhouse(app, exchange, answer);
                 }
                 if answer.dropped_references > 0 {
                     self.gap();
                     self.add(&say(Msg::ReferencesDropped(answer.dropped_references)), theme::NOTICE);
                 }
-                if !answer.references.is_empty() {
-                    self.gap();
-                    self.add(&say(Msg::ReferencesHeading), theme::HEADING);
-                }
-                for (number, reference) in answer.references.iter().enumerate() {
-                    let words = format!("[{}] {}", number + 1, reference.title);
-                    match app.entry_of(&reference.id) {
-                        Some(index) => self.item(&words, Target::Open(index)),
-                        None => self.add(&words, theme::BASE),
-                    }
-                }
+                self.references(app, Msg::Nearest, &answer.nearest, &|_| String::new());
+                self.references(app, Msg::ReferencesHeading, &answer.references, &|number| format!("[{number}] "));
             }
+        }
+    }
+
+    /// Entries to open, each with what `mark` gives its number before its question; nothing for none.
+    fn references(&mut self, app: &App, heading: Msg, references: &[Reference], mark: &dyn Fn(usize) -> String) {
+        if !references.is_empty() {
+            self.gap();
+            self.add(&app.lang.say(&heading), theme::HEADING);
+        }
+        for (place, reference) in references.iter().enumerate() {
+            let words = format!("{}{}", mark(place + 1), reference.title);
+            match app.entry_of(&reference.id) {
+                Some(index) => self.item(&words, Target::Open(index)),
+                None => self.add(&words, theme::BASE),
+            }
+        }
+    }
+
+    /// What answers, and what else the entries say to it.
+    fn answered(&mut self, app: &App, answer: &Answer) {
+        if answer.nearest_only {
+            self.add(&app.lang.say(&Msg::NearestOnly), theme::NOTICE);
+        }
+        self.add(&format!("{}{}", answer.text, answer.mark()), theme::BASE);
+        if answer.stopped {
+            self.add(&app.lang.say(&Msg::Stopped), theme::NOTICE);
+        }
+        for further in &answer.further {
+            self.gap();
+            self.add(&app.lang.say(&Msg::Further(&further.reference.title)), theme::HEADING);
+            self.add(&further.marked(), theme::BASE);
+        }
+        if !answer.more.is_empty() {
+            self.gap();
+            self.add(&app.lang.say(&Msg::More), theme::HEADING);
+            self.add(&answer.more, theme::QUIET);
+        }
+    }
+
+    /// What the readings said when it was asked, and what to do about those far out of range.
+    fn greenhouse(&mut self, app: &App, exchange: &Exchange, answer: &Answer) {
+        // An answer may stay on the screen overnight.
+        let age = app.now.instant.saturating_duration_since(exchange.asked);
+        self.add(&app.lang.say(&Msg::ReadingsWhenAsked(age)), theme::HEADING);
+        self.add(&answer.readings_note, theme::BASE);
+        for advice in &answer.advice {
+            self.gap();
+            self.add(&advice.on, theme::HEADING);
+            self.add(&advice.says.marked(), theme::BASE);
         }
     }
 

@@ -199,6 +199,7 @@ fn entries() -> Vec<Entry> {
         signals: Vec::new(),
         sources: vec![Source { title: "Blossom-end rot".into(), publisher: "An extension".into(), url: String::new() }],
         warnings: Vec::new(),
+        remedies: Vec::new(),
         see_also: Vec::new(),
     };
     let categories = Category::ALL.into_iter().flat_map(|category| std::iter::repeat_n(category, 10));

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crossterm::event::KeyCode;
 use tomato_assistant::{
-    answer::{Answer, Further, Reference},
-    knowledge::Category,
+    answer::{Advice, Answer, Further, Reference},
+    climate::{Level, Quantity},
+    knowledge::{Category, refusal::Why},
     stats::{Memory, Stats},
     text::{Lang, Msg},
     tui::{
@@ -100,11 +101,18 @@ fn an_answer_says_all_that_it_is() {
     whole.references.push(other.clone());
     whole.further = vec![Further { reference: other, citation: 2, sentences: vec!["Take off the fruit.".into()] }];
     whole.more = "Pick again on Monday.".into();
+    let third = Reference { id: "e2".into(), title: "Why is it so warm?".into() };
+    whole.references.push(third.clone());
+    let says = Further { reference: third, citation: 3, sentences: vec!["Open the vents.".into()] };
+    let on = Lang::En.say(&Msg::Advised(Quantity::AirTemperature.into(), Level::VeryHigh));
+    whole.advice = vec![Advice { on, says }];
     desk.worker(done(whole));
     desk.shows(&["why", "Water evenly. Keep pH at 5.8. [1]  ", "For another question: How often do I pick?"]);
     desk.shows(&["Take off the fruit. [2]"]);
     desk.shows(&["More on this [1]", "Pick again on Monday."]);
     desk.shows(&["Your greenhouse when you asked, 0 s ago"]);
+    desk.shows(&["Air temperature far above its range: what to do", "Open the vents. [3]"]);
+    assert!(before(&desk, "Pick again", "Your greenhouse") && before(&desk, "Your greenhouse", "Open the vents"));
     desk.at(8 * 3600);
     desk.shows(&["Your greenhouse when you asked, 8 h ago"]);
     desk.shows(&["None of the reviewed entries clearly answers this."]);
@@ -120,11 +128,32 @@ fn an_answer_says_all_that_it_is() {
     desk.shows(&[short]);
     desk.hides(&["Ready", "R..."]);
     desk.key(KeyCode::F(5));
-    let text = Lang::En.say(&Msg::Refusal);
-    desk.worker(done(Answer { declined: true, text, ..Answer::default() }));
-    // Why does not matter, so it is not said: off topic, unsafe and unanswered look the same.
-    desk.shows(&["Sorry, I have no answer", "growing tomatoes in a greenhouse", "adviser"]);
-    desk.hides(&["not about"]);
+    // A question about nothing but the readings is answered by these first.
+    desk.event(Event::Resize(64, 57));
+    let readings_note = "Air 31.4 °C is too warm.".into();
+    desk.worker(done(Answer { readings_note, readings_first: true, ..answer("Water evenly.") }));
+    assert!(before(&desk, "Air 31.4", "Water evenly."));
+    desk.key(KeyCode::F(5));
+    // A refusal says why, and what can be read instead.
+    for (why, words) in [
+        (Why::OffTopic, "growing tomatoes in a greenhouse"),
+        (Why::Unsafe, "could come to harm"),
+        (Why::Unanswerable, "This I cannot know"),
+    ] {
+        let nearest = vec![Reference { id: "e3".into(), title: "How do I keep bees safe?".into() }];
+        let text = Lang::En.say(&Msg::Refusal(why));
+        desk.worker(done(Answer { refused: Some(why), text, nearest, ..Answer::default() }));
+        desk.shows(&["Sorry, I have no answer", words, "Reviewed entries that may help:", "How do I keep bees safe?"]);
+        desk.hides(&["Based on these", "[1]"]);
+        desk.key(KeyCode::F(5));
+    }
+}
+
+/// Whether `one` stands above `other` on the screen.
+fn before(desk: &Desk, one: &str, other: &str) -> bool {
+    let screen = desk.screen();
+    let place = |words: &str| screen.find(words).unwrap_or_else(|| panic!("{words:?} is not on the screen:\n{screen}"));
+    place(one) < place(other)
 }
 
 #[test]

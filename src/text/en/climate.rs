@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::{
-    climate::{Assessed, Level, NoData, Period, Quantity, ReadingError, Stage},
+    climate::{Assessed, Level, Measure, NoData, Period, Quantity, ReadingError, Stage},
     config::{Allowed, ConfigError, Problem},
     sensors::{ReplayError, SensorError},
     text::Msg,
@@ -30,18 +30,27 @@ pub fn assessed(item: &Assessed, age: Option<Duration>) -> String {
             format!("{name} {}: {}.", say(&Msg::Value(item.measure, *value)), say(&Msg::NoTarget))
         }
         (Ok(value), Some(range)) => {
-            let how = match item.level {
-                Level::VeryLow => "far below",
-                Level::Low => "below",
-                Level::Ok | Level::Fault => "within",
-                Level::High => "above",
-                Level::VeryHigh => "far above",
-            };
+            let how = side(item.level);
             let digits = item.measure.decimals();
             let value = say(&Msg::Value(item.measure, *value));
             format!("{name} {value}: {how} {:.digits$}–{:.digits$}.", range.ideal_low, range.ideal_high)
         }
     }
+}
+
+fn side(level: Level) -> &'static str {
+    match level {
+        Level::VeryLow => "far below",
+        Level::Low => "below",
+        Level::Ok | Level::Fault => "within",
+        Level::High => "above",
+        Level::VeryHigh => "far above",
+    }
+}
+
+/// "Humidity far above its range: what to do".
+pub fn advised(measure: Measure, level: Level) -> String {
+    format!("{} {} its range: what to do", at_start(&say(&Msg::Measure(measure))), side(level))
 }
 
 /// Short, for it stands below every explanation.

@@ -1,10 +1,9 @@
-//! Learns the plane between questions about growing tomatoes and everything else: logistic regression on vectors.
+//! Learns a plane between questions to be refused for one reason and those that are not: logistic regression on vectors.
 //!
 //! Newton's method with a ridge; both sides weigh the same, however many they are. Does NOT know the encoder, nor any question
 //! that something is measured with.
 
 use candle_core::{Device, Result, Tensor};
-use tomato_assistant::knowledge::subject::Subject;
 
 use super::cholesky;
 
@@ -13,29 +12,37 @@ const STEPS: usize = 8;
 /// What keeps the constant's row of the matrix positive.
 const TINY: f64 = 1e-9;
 
-/// The plane between the vectors `about` and `others`, all of one width. `ridge` is the cost of a weight's square.
+/// The plane between the vectors `refused` and those of `others`, kinds that weigh alike, all of one width: a weight for each value,
+/// then what is added. `ridge` is the cost of a weight's square.
 ///
 /// # Errors
-/// A side without vectors, or numbers that are none.
-pub fn learn(ridge: f64, about: &[Vec<f32>], others: &[Vec<f32>]) -> Result<Subject> {
-    let width = about.first().map_or(0, Vec::len);
-    if about.is_empty() || others.is_empty() {
-        candle_core::bail!("there is nothing to tell the subject by: {} texts, {} others", about.len(), others.len());
+/// A kind without vectors, or numbers that are none.
+pub fn learn(ridge: f64, refused: &[Vec<f32>], others: &[&[Vec<f32>]]) -> Result<Vec<f32>> {
+    let width = refused.first().map_or(0, Vec::len);
+    if refused.is_empty() || others.is_empty() || others.iter().any(|kind| kind.is_empty()) {
+        let others: Vec<usize> = others.iter().map(|kind| kind.len()).collect();
+        candle_core::bail!("there is nothing to tell {} texts from others by: {others:?}", refused.len());
     }
+    let kinds = || std::iter::once(refused).chain(others.iter().copied());
     let rows: Vec<f64> =
-        about.iter().chain(others).flat_map(|row| row.iter().map(|&value| f64::from(value)).chain([1.0])).collect();
-    let (count, columns) = (about.len() + others.len(), width + 1);
+        kinds().flatten().flat_map(|row| row.iter().map(|&value| f64::from(value)).chain([1.0])).collect();
+    let weights: Vec<f64> = kinds()
+        .enumerate()
+        .flat_map(|(place, kind)| {
+            let share = if place == 0 { 0.5 } else { 0.5 / others.len() as f64 };
+            std::iter::repeat_n(share / kind.len() as f64, kind.len())
+        })
+        .collect();
+    let (count, columns) = (weights.len(), width + 1);
     let table = Tensor::from_slice(&rows, (count, columns), &Device::Cpu)?;
-    // Both sides weigh one half.
-    let weight = |row: usize| 0.5 / if row < about.len() { about.len() } else { others.len() } as f64;
     let mut values = vec![0f64; columns];
     for _ in 0..STEPS {
         let (mut slopes, mut bends) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (row, vector) in rows.chunks_exact(columns).enumerate() {
             let sum: f64 = vector.iter().zip(&values).map(|(value, weight)| value * weight).sum();
             let share = 1.0 / (1.0 + (-sum).exp());
-            slopes.push(weight(row) * (share - if row < about.len() { 1.0 } else { 0.0 }));
-            bends.push(weight(row) * share * (1.0 - share));
+            slopes.push(weights[row] * (share - if row < refused.len() { 1.0 } else { 0.0 }));
+            bends.push(weights[row] * share * (1.0 - share));
         }
         let column = |values: Vec<f64>| Tensor::from_vec(values, (count, 1), &Device::Cpu);
         let slope = table.t()?.matmul(&column(slopes)?)?;
@@ -50,5 +57,5 @@ pub fn learn(ridge: f64, about: &[Vec<f32>], others: &[Vec<f32>]) -> Result<Subj
         cholesky::solve(&matrix, columns, &mut step);
         values.iter_mut().zip(&step).for_each(|(value, step)| *value -= step);
     }
-    Subject::new(width, values.iter().map(|&value| value as f32).collect()).map_err(candle_core::Error::wrap)
+    Ok(values.iter().map(|&value| value as f32).collect())
 }

@@ -1,0 +1,101 @@
+//! Vectors as they are stored: they come back as they were, belong to their entries, and a faulty part is named.
+
+use safetensors::{
+    Dtype,
+    tensor::{TensorView, serialize},
+};
+use tomato_assistant::knowledge::{
+    Category,
+    projection::Projection,
+    refusal::Planes,
+    vectors::{Vectors, VectorsError, texts},
+};
+
+use crate::retrieval::{entry, parse};
+
+fn unit(vector: &[f32]) -> Vec<f32> {
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    vector.iter().map(|value| value / length).collect()
+}
+
+#[test]
+fn vectors_come_back_as_they_were_stored_and_foreign_ones_are_refused() {
+    let knowledge = parse(&[entry("one", Category::Troubleshooting, "Why?")]).unwrap();
+    let count = texts(&knowledge.entries()[0]).len();
+    let rows: Vec<Vec<f32>> = (0..count).map(|row| unit(&[0.6, -0.8, row as f32 / 10.0])).collect();
+    let vectors = Vectors::quantize(&rows, Projection::identity(3), Planes::even(3));
+    let bytes = vectors.to_bytes().unwrap();
+    let back = Vectors::parse(&bytes, knowledge.entries()).unwrap();
+    assert_eq!(back, vectors);
+    assert_eq!((back.len(), back.width(), back.is_empty()), (count, 3, false));
+    for (row, original) in rows.iter().enumerate() {
+        assert!(back.row(row).iter().zip(original).all(|(a, b)| (a - b).abs() < 0.005), "{row}");
+    }
+    assert!((back.cosines(&[0.6, -0.8, 0.0])[0] - 1.0).abs() < 0.01);
+    let two =
+        parse(&[entry("one", Category::Troubleshooting, "Why?"), entry("two", Category::Troubleshooting, "How?")]);
+    let error = Vectors::parse(&bytes, two.unwrap().entries()).unwrap_err();
+    assert!(matches!(error, VectorsError::Count { found, expected } if found == count && expected == 2 * count));
+    for broken in [&bytes[..bytes.len() - 1], b"", b"{}"] {
+        assert!(matches!(Vectors::parse(broken, knowledge.entries()), Err(VectorsError::Format(_))));
+    }
+}
+
+#[test]
+fn the_identity_changes_no_vector_and_a_projection_moves_both_sides() {
+    let rows = [unit(&[1.0, 2.0, -0.5]), unit(&[-0.3, 0.1, 0.9])];
+    let identity = Projection::identity(3);
+    for row in &rows {
+        assert!(identity.apply(row).iter().zip(row).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+    assert_eq!(identity.apply(&[0.0; 3]), [0.0; 3]);
+    // Columns turned round by one place, and the first axis flattened.
+    let turned = Projection::new(3, vec![0.0, 0.01, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]).unwrap();
+    let moved = turned.apply(&rows[0]);
+    assert!(moved[0] < 0.0 && moved[1].abs() < 0.01 && moved[2] > 0.9, "{moved:?}");
+    let cosines = Vectors::quantize(&rows, turned.clone(), Planes::even(3)).cosines(&rows[1]);
+    let expected: f32 = moved.iter().zip(turned.apply(&rows[1])).map(|(a, b)| a * b).sum();
+    assert!((cosines[0] - expected).abs() < 0.01 && (cosines[1] - 1.0).abs() < 0.01, "{cosines:?}, {expected}");
+}
+
+#[test]
+fn vectors_with_a_faulty_part_are_refused_with_their_reason() {
+    let knowledge = parse(&[entry("one", Category::Troubleshooting, "Why?")]).unwrap();
+    let count = texts(&knowledge.entries()[0]).len();
+    let good: Vec<f32> = Projection::identity(2).values().to_vec();
+    let file = |projection: Option<(&[f32], [usize; 2])>, scale: f32, planes: &[f32]| {
+        let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let (values, scales, rows) = (vec![1u8; 2 * count], bytes(&vec![scale; count]), planes.len() / 3);
+        let planes = bytes(planes);
+        let mut tensors = vec![
+            ("values", TensorView::new(Dtype::I8, vec![count, 2], &values).unwrap()),
+            ("scales", TensorView::new(Dtype::F32, vec![count], &scales).unwrap()),
+        ];
+        if !planes.is_empty() {
+            tensors.push(("planes", TensorView::new(Dtype::F32, vec![3, rows], &planes).unwrap()));
+        }
+        let matrix = projection.map(|(values, shape)| (bytes(values), shape));
+        if let Some((bytes, shape)) = &matrix {
+            tensors.push(("projection", TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
+        }
+        let parsed = Vectors::parse(&serialize(tensors, None).unwrap(), knowledge.entries());
+        parsed.map(drop).map_err(|error| error.to_string())
+    };
+    let (square, plane) = (Some((&good[..], [2, 2])), &[0.5; 9][..]);
+    file(square, 0.5, plane).unwrap();
+    let mut nan = [1.0; 9];
+    nan[2] = f32::NAN;
+    for (projection, scale, planes, expected) in [
+        (None, 0.5, plane, "projection"),
+        (Some((&good[..], [1, 4])), 0.5, plane, "\"projection\" has the wrong type or shape"),
+        (Some((&nan[..4], [2, 2])), 0.5, plane, "\"projection\" holds a value that is no finite number"),
+        (square, f32::INFINITY, plane, "\"scales\" holds a value that is no finite number"),
+        (square, 0.5, &[], "planes"),
+        (square, 0.5, &plane[..6], "\"planes\" has the wrong type or shape"),
+        (square, 0.5, &nan, "\"planes\" holds a value that is no finite number"),
+    ] {
+        let error = file(projection, scale, planes).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(Projection::new(2, vec![0.0; 3]).is_err() && Projection::new(0, vec![]).is_err());
+}
