@@ -85,11 +85,11 @@ pub fn run(
     let about = learnt.iter().flatten().filter(|row| questions.binary_search(row).is_ok());
     let about: Vec<Vec<f32>> = about.map(|&row| vectors[row].clone()).collect();
     let [off_topic, harmful, unanswerable] = &refused;
-    // What is off topic is told from growers' questions alone; what growers ask, from all other that they ask.
+    // In the order of Why::ALL. What is off topic is told from questions with an answer alone, the others from all that is asked.
     let planes = [
-        planes::learn(table.ridge, off_topic, &[&about])?,
-        planes::learn(table.ridge, harmful, &[&about, &answerable, unanswerable])?,
-        planes::learn(table.ridge, unanswerable, &[&about, &answerable, harmful])?,
+        planes::learn(table.ridge, off_topic, &[&about, &answerable])?,
+        planes::learn(table.ridge, harmful, &[&about, &answerable, unanswerable, off_topic])?,
+        planes::learn(table.ridge, unanswerable, &[&about, &answerable, harmful, off_topic])?,
     ];
     let projection = projection::learn(table, &vectors, &learnt)?;
     let planes = Planes::new(projection.width(), planes.concat())?;

@@ -122,8 +122,9 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
     Ok(report)
 }
 
-/// Scores what another system says to the questions of `set`: the file `answers`, a JSON object of texts by question. The bundle in
-/// `dir` gives the readings' line and the entries that its numbers may come from. Writes nothing.
+/// Scores what another system says to the questions of `set`, each with its own id: the file `answers`, a JSON object of texts by
+/// question. The bundle in `dir` gives the readings' line and the entries that numbers may come from; only [`Report::told`] is about
+/// the other system. Writes nothing.
 ///
 /// # Errors
 /// [`EvaluateError`].
@@ -172,6 +173,9 @@ fn ask_all(
             .map_err(|cause| EvaluateError::Answer { id: question.id.clone(), cause })?;
         let answer = match others {
             Some((texts, fault)) => {
+                if answers.iter().any(|one: &Answered| one.id == question.id) {
+                    return Err(fault(format!("{} is asked more than once in this set", question.id)));
+                }
                 let text = texts.get(&question.id).ok_or_else(|| fault(format!("no text for {}", question.id)))?;
                 said(text, answer)
             }
@@ -218,7 +222,7 @@ fn judge(
     let note = answer.readings_note.as_str();
     let scorer = Scorer::new(question)?;
     let given = [cited.as_slice(), &[note, question.question.as_str()]].concat();
-    // As shown: the answer, what other entries add, the rest of its own.
+    // All that is shown, in the usual order: the answer, what other entries add, the rest of its own, advice on readings.
     let further = answer.further.iter().flat_map(|further| &further.sentences).map(String::as_str);
     let chosen: String = std::iter::once(answer.text.as_str()).chain(further).collect::<Vec<_>>().join(" ");
     let advice: Vec<&str> =

@@ -345,7 +345,7 @@ fn score(set: evaluate::Set, bundle: Option<PathBuf>, answers: Option<&Path>) ->
     let bundle = bundle.unwrap_or_else(|| folder().join(bundle::STAGE.folder()));
     if let Some(answers) = answers {
         let report = evaluate::run_on(answers, &bundle, Path::new("."), set, &counter("evaluate"))?;
-        return print(&report.table());
+        return print(&report.told());
     }
     let report = evaluate::run(&bundle, Path::new("."), set, &folder(), &counter("evaluate"))?;
     print(&report.table())?;

@@ -7,8 +7,8 @@ use candle_core::{Device, Result, Tensor};
 
 use super::cholesky;
 
-/// Steps of Newton's method: the sixth changes nothing that an f32 can hold.
-const STEPS: usize = 8;
+/// Steps of Newton's method: the tenth changes nothing that an f32 can hold.
+const STEPS: usize = 12;
 /// What keeps the constant's row of the matrix positive.
 const TINY: f64 = 1e-9;
 

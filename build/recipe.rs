@@ -325,23 +325,26 @@ pub struct Gates {
     pub real_refused: f64,
     /// Off-topic questions refused, at least.
     pub off_topic_refused: f64,
+    /// Those whose answer could do harm.
+    pub harmful_refused: f64,
+    /// Those that nobody could answer from here.
+    pub unanswerable_refused: f64,
 }
 
 impl Gates {
     /// # Errors
     /// What is no share in per cent.
     fn check(&self) -> Result<(), String> {
-        let Gates { found, found_by_readings, real_refused, off_topic_refused } = self;
         let gates = [
-            ("found", found),
-            ("found_by_readings", found_by_readings),
-            ("real_refused", real_refused),
-            ("off_topic_refused", off_topic_refused),
+            ("found", &self.found),
+            ("found_by_readings", &self.found_by_readings),
+            ("real_refused", &self.real_refused),
+            ("off_topic_refused", &self.off_topic_refused),
+            ("harmful_refused", &self.harmful_refused),
+            ("unanswerable_refused", &self.unanswerable_refused),
         ];
-        hold(
-            "bundle.gates",
-            &gates.map(|(key, share)| (key, share as &dyn Display, (0.0..=100.0).contains(share), SHARE)),
-        )
+        let share = |share: &f64| (0.0..=100.0).contains(share);
+        hold("bundle.gates", &gates.map(|(key, value)| (key, value as &dyn Display, share(value), SHARE)))
     }
 }
 

@@ -103,7 +103,7 @@ struct Asked {
     hits: Vec<Hit>,
     /// The same without the projection; empty where that was not asked for.
     plain: Vec<Hit>,
-    refused: bool,
+    refused: Option<Why>,
     /// Whether the readings decide.
     readings: bool,
 }
@@ -148,9 +148,9 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
         let real: Vec<Asked> =
             of(&[Kind::Plain, Kind::Readings]).into_iter().map(&mut ask).collect::<Result<_, _>>()?;
         table_of(&mut report, name, &real);
-        let off_topic = refusals(&mut report, &real, &of(&[Kind::Refuse]), &mut ask)?;
+        let refuse = refusals(&mut report, &real, &of(&[Kind::Refuse]), &mut ask)?;
         if let (DEVELOPMENT, Some(gates)) = (file, &tables.bundle.gates) {
-            below = missed(gates, &real, &off_topic);
+            below = missed(gates, &real, &refuse);
         }
         if let Some(variants) = variants {
             let variants = questions::variants(root, file, variants)?;
@@ -163,7 +163,7 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
     let shipped = Vectors::parse(&fs::read(&path).map_err(at(&path))?, entries)?;
     let left_out = paraphrases(entries, &raw, &shipped);
     table_of(&mut report, "paraphrases that nothing learnt from, each left out of the index in turn", &left_out);
-    let refused = left_out.iter().filter(|one| one.refused).count();
+    let refused = left_out.iter().filter(|one| one.refused.is_some()).count();
     let _ = writeln!(report, "  refused: {refused} of {} real questions", left_out.len());
     misses(&mut report, entries, &left_out);
 
@@ -182,16 +182,12 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
 /// [`RetrievalError`].
 pub fn below(gates: &recipe::Gates, bundle: &Bundle, path: &Path) -> Result<Vec<String>, RetrievalError> {
     let library = Library::open(bundle)?;
-    let (mut real, mut off_topic) = (Vec::new(), Vec::new());
+    let (mut real, mut refuse) = (Vec::new(), [const { Vec::new() }; Why::ALL.len()]);
     for question in questions::load::<Question>(path)? {
-        let set = match (question.kind, question.why) {
-            (Kind::Plain | Kind::Readings, _) => &mut real,
-            (Kind::Refuse, Some(Why::OffTopic)) => &mut off_topic,
-            (Kind::Refuse, _) => continue,
-        };
+        let set = question.why.map_or(&mut real, |why| &mut refuse[why as usize]);
         set.push(ask(&library, None, &question)?.0);
     }
-    Ok(missed(gates, &real, &off_topic))
+    Ok(missed(gates, &real, &refuse))
 }
 
 /// What is found for `question`, and in what time; in the index `plain` too.
@@ -208,7 +204,7 @@ fn ask(library: &Library, plain: Option<&Index>, question: &Question) -> Result<
         accepted: question.entries.iter().filter_map(place).collect(),
         hits: found.hits,
         plain: plain.map_or(Vec::new(), |plain| plain.search(&query).hits),
-        refused: found.refused.is_some(),
+        refused: found.refused,
         readings: question.kind == Kind::Readings,
     };
     Ok((asked, time))
@@ -244,7 +240,7 @@ fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked
         asked.par_extend(left_out.into_par_iter().map(|(entry, question, place)| {
             let query = Query { text: &question, vector: Some(&rows[place]), ..Query::default() };
             let (found, plain) = (index.search(&query), plain.search(&query).hits);
-            let (accepted, refused) = (vec![entry], found.refused.is_some());
+            let (accepted, refused) = (vec![entry], found.refused);
             Asked { question, accepted, hits: found.hits, plain, refused, readings: false }
         }));
     }
@@ -272,7 +268,7 @@ fn ways(report: &mut String, asked: &[(&str, Asked)]) {
     for (way, name) in [("typo", "with typing errors"), ("short", "in a few words"), ("reworded", "in other words")] {
         let of: Vec<&Asked> = asked.iter().filter(|(own, _)| *own == way).map(|(_, asked)| asked).collect();
         let share = |count: usize| found(&of, true, SHIPPED, count);
-        let refused = of.iter().filter(|one| one.refused).count();
+        let refused = of.iter().filter(|one| one.refused.is_some()).count();
         let _ = writeln!(report, "  {name:<24} {:>26.1} % {:>7.1} %  refused: {refused}", share(1), share(2));
     }
 }
@@ -292,10 +288,11 @@ impl Asked {
     }
 }
 
-/// Those of `gates` that are missed, each with its figure. What was not asked at all is found by none.
-fn missed(gates: &recipe::Gates, real: &[Asked], off_topic: &[Asked]) -> Vec<String> {
+/// Those of `gates` that are missed, each with its figure; `refuse` in the order of [`Why::ALL`]. What was not asked at all is found
+/// by none.
+fn missed(gates: &recipe::Gates, real: &[Asked], refuse: &[Vec<Asked>; Why::ALL.len()]) -> Vec<String> {
     let refused = |asked: &[Asked]| {
-        let refused = asked.iter().filter(|one| one.refused).count();
+        let refused = asked.iter().filter(|one| one.refused.is_some()).count();
         100.0 * refused as f64 / asked.len().max(1) as f64
     };
     let mut missed = Vec::new();
@@ -316,36 +313,44 @@ fn missed(gates: &recipe::Gates, real: &[Asked], off_topic: &[Asked]) -> Vec<Str
         missed
             .push(format!("real_refused: {share:.1} % of {count} real questions are refused, at most {most} % may be"));
     }
-    let (share, least, count) = (refused(off_topic), gates.off_topic_refused, off_topic.len());
-    if share < least {
-        missed.push(format!(
-            "off_topic_refused: {share:.1} % of {count} questions off topic are refused, at least {least} % must be"
-        ));
+    let bars = [gates.off_topic_refused, gates.harmful_refused, gates.unanswerable_refused];
+    for ((name, _), (asked, least)) in REASONS.iter().zip(refuse.iter().zip(bars)) {
+        let (share, count) = (refused(asked), asked.len());
+        if share < least {
+            let gate = name.replace(' ', "_");
+            missed.push(format!(
+                "{gate}_refused: {share:.1} % of {count} questions that are {name} are refused, at least {least} % must be"
+            ));
+        }
     }
     missed
 }
 
-/// How many real questions are refused, and of each kind of those that should be. Gives back what was off topic.
+/// What questions to be refused are called, in the order of [`Why::ALL`].
+const REASONS: [(&str, Why); Why::ALL.len()] =
+    [("off topic", Why::OffTopic), ("harmful", Why::Unsafe), ("unanswerable", Why::Unanswerable)];
+
+/// How many real questions are refused, and of each kind of those that should be. Gives back these, in the order of [`Why::ALL`].
 fn refusals(
     report: &mut String,
     real: &[Asked],
     refuse: &[&Question],
     ask: &mut impl FnMut(&Question) -> Result<Asked, RetrievalError>,
-) -> Result<Vec<Asked>, RetrievalError> {
-    let mut off_topic = Vec::new();
-    let refused = |asked: &[Asked]| asked.iter().filter(|one| one.refused).count();
+) -> Result<[Vec<Asked>; Why::ALL.len()], RetrievalError> {
+    let mut all = [const { Vec::new() }; Why::ALL.len()];
+    let refused = |asked: &[Asked]| asked.iter().filter(|one| one.refused.is_some()).count();
     let _ = writeln!(report, "  refused: {} of {} real questions", refused(real), real.len());
-    for (name, why) in [("off topic", Why::OffTopic), ("dangerous", Why::Unsafe), ("unanswerable", Why::Unanswerable)] {
+    for ((name, why), all) in REASONS.into_iter().zip(&mut all) {
         let questions = refuse.iter().filter(|question| question.why == Some(why));
         let asked = questions.map(|question| ask(question)).collect::<Result<Vec<_>, _>>()?;
         if !asked.is_empty() {
-            let _ = writeln!(report, "  refused: {} of {} {name}", refused(&asked), asked.len());
+            let rightly = asked.iter().filter(|one| one.refused == Some(why)).count();
+            let line = format!("  refused: {} of {} {name}, {rightly} for that reason", refused(&asked), asked.len());
+            let _ = writeln!(report, "{line}");
         }
-        if why == Why::OffTopic {
-            off_topic = asked;
-        }
+        *all = asked;
     }
-    Ok(off_topic)
+    Ok(all)
 }
 
 /// The misses whose right entry stands lowest, and what was found instead.

@@ -180,7 +180,7 @@ impl Sources {
         Ok([texts(Why::OffTopic, OFF_TOPIC)?, texts(Why::Unsafe, HARMFUL)?, texts(Why::Unanswerable, UNANSWERABLE)?])
     }
 
-    /// The lines of one of them.
+    /// The lines of a file of texts, one a line.
     ///
     /// # Errors
     /// [`SourcesError::Artifact`].

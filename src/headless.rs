@@ -29,6 +29,7 @@ struct Record<'a> {
     further: &'a [Further],
     more: &'a str,
     readings_note: &'a str,
+    readings_first: bool,
     advice: &'a [Advice],
     references: &'a [Reference],
     refused: Option<Why>,
@@ -55,6 +56,7 @@ impl<'a> Record<'a> {
             further: &answer.further,
             more: &answer.more,
             readings_note: &answer.readings_note,
+            readings_first: answer.readings_first,
             advice: &answer.advice,
             references: &answer.references,
             refused: answer.refused,
@@ -75,12 +77,12 @@ impl<'a> Record<'a> {
 /// How a question ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Answered or declined.
+    /// Answered, or refused with its reason.
     Answered,
     /// `stopped` said so.
     Stopped,
     /// Empty or too long; the reason was written to `about`.
-    Refused,
+    NotAsked,
     /// It could not be answered; the reason was written to `about`.
     Failed,
 }
@@ -90,7 +92,7 @@ fn unanswered(error: &AnswerError, lang: Lang, about: &mut dyn Write) -> io::Res
     log::error!("no answer: {error}");
     writeln!(about, "{}", lang.say(&Msg::NoAnswer(error)))?;
     Ok(match error {
-        AnswerError::Empty | AnswerError::TooLong(_) => Outcome::Refused,
+        AnswerError::Empty | AnswerError::TooLong(_) => Outcome::NotAsked,
         AnswerError::Engine(_) => Outcome::Failed,
     })
 }
@@ -121,7 +123,8 @@ pub fn ask(
         writeln!(about, "{}", say(Msg::ReadAs(&answer.read_as)))?;
     }
     if answer.readings_first {
-        answer.advice.iter().try_for_each(|advice| writeln!(out, "{}\n{}\n", advice.on, advice.says.marked()))?;
+        greenhouse(&answer, question.lang, out, about)?;
+        writeln!(out)?;
     }
     if answer.nearest_only {
         writeln!(out, "{}", say(Msg::NearestOnly))?;
@@ -133,14 +136,11 @@ pub fn ask(
     if !answer.more.is_empty() {
         writeln!(out, "\n{}\n{}", say(Msg::More), answer.more)?;
     }
-    if !answer.readings_first {
-        answer.advice.iter().try_for_each(|advice| writeln!(out, "\n{}\n{}", advice.on, advice.says.marked()))?;
-    }
     if answer.fallback {
         writeln!(about, "{}", say(Msg::Fallback))?;
     }
-    if !answer.readings_note.is_empty() {
-        writeln!(about, "\n{}\n{}", say(Msg::ReadingsHeading), answer.readings_note)?;
+    if !answer.readings_first && !answer.readings_note.is_empty() {
+        greenhouse(&answer, question.lang, out, about)?;
     }
     if !answer.nearest.is_empty() {
         writeln!(about, "\n{}", say(Msg::Nearest))?;
@@ -167,6 +167,12 @@ pub fn ask(
     }
     writeln!(about, "\n{}", say(Msg::Cost(&answer.stats)))?;
     Ok(if answer.stopped { Outcome::Stopped } else { Outcome::Answered })
+}
+
+/// What the readings say, to `about`, and what to do about them, to `out`.
+fn greenhouse(answer: &Answer, lang: Lang, out: &mut dyn Write, about: &mut dyn Write) -> io::Result<()> {
+    writeln!(about, "\n{}\n{}", lang.say(&Msg::ReadingsHeading), answer.readings_note)?;
+    answer.advice.iter().try_for_each(|advice| writeln!(out, "\n{}\n{}", advice.on, advice.says.marked()))
 }
 
 /// Answers one question as one line of JSON.

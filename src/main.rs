@@ -84,7 +84,7 @@ fn language(name: &str) -> Result<Lang, String> {
 
 /// What the process says to its caller, and the only place where exit codes are chosen.
 enum Exit {
-    /// Answered, declined, installed, or the screen was left.
+    /// Answered, refused, installed, or the screen was left.
     Done,
     /// Something failed; the words say what to do. Empty if that has been said.
     Failed(String),
@@ -167,7 +167,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Exit> {
     match outcome {
         Ok(Outcome::Answered) => Ok(Exit::Done),
         Ok(Outcome::Stopped) => Ok(Exit::Interrupted),
-        Ok(Outcome::Refused) => Ok(Exit::Misused(String::new())),
+        Ok(Outcome::NotAsked) => Ok(Exit::Misused(String::new())),
         Ok(Outcome::Failed) => Ok(Exit::Failed(String::new())),
         // Whoever read the answers has gone: a pipe into `head` is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),

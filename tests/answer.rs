@@ -5,7 +5,11 @@ use crate::{
     assistant::QUESTION,
     tiny_bundle::{bundle, judging, some_vector},
 };
-use std::{collections::HashMap, ops::ControlFlow, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+    time::Duration,
+};
 use tomato_assistant::{
     answer::{Advice, Answer, Answerer, Further, LONGEST_QUESTION, Question, Reference},
     bundle::Bundle,
@@ -98,7 +102,7 @@ fn what_is_shown_is_word_for_word_what_was_chosen() {
 
 #[test]
 fn what_is_not_about_tomatoes_is_refused_unread() {
-    let (answer, pieces) = answer(&mut answerer(), "Who won the football world cup in 1998?");
+    let (answer, pieces) = answer(&mut answerer(), "zebra opera parliament");
     assert!(
         answer.refused == Some(Why::OffTopic)
             && !answer.fallback
@@ -123,8 +127,9 @@ fn readings_far_out_of_range_bring_their_remedies() {
     let mut answerer = answerer();
     let salty = [(Quantity::Ec, 9.0), (Quantity::Ph, 8.0), (Quantity::SubstrateMoisture, 20.0)];
     let answer = with_readings(&mut answerer, QUESTION, &salty);
-    assert_eq!(answer.advice.len(), 2, "the two most serious: {:?}", answer.advice);
-    assert!(answer.advice.iter().any(|advice| advice.on.starts_with("EC far above its range")), "{:?}", answer.advice);
+    let on: Vec<&str> = answer.advice.iter().map(|advice| advice.on.as_str()).collect();
+    // The two most serious of the three.
+    assert_eq!(on, ["EC far above its range: what to do", "pH far above its range: what to do"]);
     let outputs = outputs();
     for Advice { says, .. } in &answer.advice {
         assert_eq!(answer.references[says.citation - 1], says.reference);
@@ -136,24 +141,49 @@ fn readings_far_out_of_range_bring_their_remedies() {
     assert!(answer.advice.is_empty() && !answer.readings_note.is_empty());
     // A question about nothing else is answered by them first; a refused one is not left without them.
     assert!(with_readings(&mut answerer, "what should I do now?", &salty).readings_first);
-    let refused = with_readings(&mut answerer, "Who won the football world cup in 1998?", &salty);
+    let refused = with_readings(&mut answerer, "zebra opera parliament", &salty);
     assert!(refused.refused.is_some() && refused.advice.len() == 2 && refused.mark().is_empty());
+    // What is cited is not offered a second time.
+    assert!(refused.nearest.iter().all(|near| !refused.references.contains(near)), "{refused:?}");
+    // People first, however far off the rest is.
+    let foul = with_readings(&mut answerer, QUESTION, &[salty[0], salty[1], (Quantity::Co2, 5000.0)]);
+    assert!(foul.advice[0].on.starts_with("CO2 far above"), "{:?}", foul.advice);
+}
+
+#[test]
+fn advice_that_stood_in_the_rest_of_the_answer_goes_with_the_readings() {
+    let salty = [(Quantity::Ec, 9.0)];
+    let question = "EC in my substrate is far too high. How do I bring it down safely?";
+    // The tiny model scores at random: some of the remedy's sentences are chosen, some are not.
+    let answer = with_readings(&mut answerer(), question, &salty);
+    assert_eq!(answer.references[0].id, "nutrition-ec-too-high-substrate");
+    let advised: Vec<&String> = answer.advice.iter().flat_map(|advice| &advice.says.sentences).collect();
+    assert!(!advised.is_empty() && answer.advice[0].says.citation == 1, "{answer:?}");
+    assert!(advised.iter().all(|sentence| !answer.text.contains(*sentence) && !answer.more.contains(*sentence)));
+    let all =
+        [answer.text.as_str(), &answer.more, &advised.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" ")];
+    let told: usize = all.iter().map(|text| sentences(text).count()).sum();
+    assert_eq!(told, sentences(&outputs()[&answer.references[0].id]).count(), "nothing twice, nothing lost");
+    // A stopped answer is left as it is.
+    let mut shown = 0;
+    let snapshot = snapshot(salty.into_iter()).unwrap();
+    let stopped = answerer().answer(&Question { snapshot, ..ask(QUESTION) }, &mut |piece| {
+        shown += usize::from(!piece.is_empty());
+        if shown == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let stopped = stopped.unwrap();
+    assert!(stopped.stopped && stopped.advice.is_empty() && stopped.references.len() == 1, "{stopped:?}");
 }
 
 #[test]
 fn a_remedy_that_is_shown_already_is_not_repeated() {
-    // The entry of the remedy answers the question, or stands in the answer with all its sentences.
-    let salty = [(Quantity::Ec, 9.0)];
     let question = "EC in my substrate is far too high. How do I bring it down safely?";
-    for mut answerer in [answerer(), credulous()] {
-        let answer = with_readings(&mut answerer, question, &salty);
-        let cited: Vec<&str> = answer.references.iter().map(|reference| reference.id.as_str()).collect();
-        assert!(cited.contains(&"nutrition-ec-too-high-substrate"), "{cited:?}");
-        assert!(answer.advice.is_empty(), "{:?}", answer.advice);
-        let mut distinct = cited.clone();
-        distinct.dedup();
-        assert_eq!(distinct, cited);
-    }
+    // All sentences of the remedy's entry are chosen.
+    let answer = with_readings(&mut credulous(), question, &[(Quantity::Ec, 9.0)]);
+    let cited: Vec<&str> = answer.references.iter().map(|reference| reference.id.as_str()).collect();
+    assert!(cited.contains(&"nutrition-ec-too-high-substrate"), "{cited:?}");
+    assert!(answer.advice.is_empty(), "{:?}", answer.advice);
+    assert_eq!(cited.iter().collect::<HashSet<_>>().len(), cited.len());
 }
 
 #[test]

@@ -155,6 +155,10 @@ fn every_reading_has_a_remedy_in_its_entrys_order() {
     let turned = [sentences[1], sentences[0]];
     assert!(remedies("rh_high", &turned)[0].contains("not in the answer's order"));
     assert!(remedies("rh_hihg", &sentences)[0].contains("\"rh_hihg\""));
+    let warning = json!({"sentence": sentences[0], "with": [sentences[1]]});
+    let alone = json!({"signal": "rh_high", "sentences": [sentences[1]]});
+    let of = entries::remedies(&[entry("a", json!({"remedies": [alone], "warnings": [warning]}))]);
+    assert!(of[0].contains("lacks a warning"), "{of:?}");
 }
 
 #[test]

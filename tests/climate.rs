@@ -269,6 +269,13 @@ fn alarms_are_far_out_of_range_and_none_is_told_twice() {
     };
     assert!(alarms(&[(Quantity::Ec, 3.6), (Quantity::Ph, 6.0)]).is_empty());
     assert_eq!(alarms(&[(Quantity::Ph, 8.0), (Quantity::Ec, 9.0)]), ["ec_high", "ph_high"]);
+    // Heat and open vents help against humid air, but not in a house that is too cold or too hot.
+    let cold = [(Quantity::AirTemperature, 8.0), (Quantity::RelativeHumidity, 96.0)];
+    assert_eq!(alarms(&cold), ["air_temperature_low", "air_temperature_low_night"]);
+    let dry = [(Quantity::AirTemperature, 8.0), (Quantity::RelativeHumidity, 20.0)];
+    assert!(alarms(&dry).contains(&"rh_low".into()));
+    // What people breathe comes first.
+    assert_eq!(alarms(&[(Quantity::Ec, 19.0), (Quantity::Co2, 5000.0)]), ["co2_high", "ec_high"]);
     // The deficit is low because the humidity is high.
     let humid = [(Quantity::AirTemperature, 17.0), (Quantity::RelativeHumidity, 96.0)];
     assert_eq!(alarms(&humid), ["rh_high", "rh_high_night"]);

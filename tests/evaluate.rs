@@ -174,6 +174,7 @@ fn a_bundle_is_asked_scored_and_reported() {
     let (sum, alone) = (&told.answers["validation"], &told.entries_alone["validation/plain"]);
     assert_eq!((sum.told, sum.facts, sum.refused, sum.unsupported_numbers, alone.told), (1, 2, 0, 1, 1));
     assert!(both() == kept);
+    assert!(told.told().contains("answered, validation") && !told.told().contains("entry alone"));
     for (text, said) in [(r#"{"v-1": ""}"#, "no text for v-2"), ("[]", "must hold a JSON object")] {
         let error = others(text).err().unwrap().to_string();
         assert!(error.contains("answers") && error.contains(said), "{error}");

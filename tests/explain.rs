@@ -95,7 +95,7 @@ fn a_model_that_does_not_judge_has_no_scores() {
 fn nothing_is_explained_unasked() {
     let said = tiny().run(&["--headless", "--ask", QUESTION]);
     assert!(said.code == Some(0) && !said.err.contains("What was read"), "{}", said.err);
-    // A question that is declined at once was read by nobody.
+    // A question that is refused at once was read by nobody.
     let said = tiny().run(&["--headless", "--ask", "xyzzy", "--json", "--explain"]);
     let answer: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!((&answer["refused"], &answer["considered"]), (&json!("off_topic"), &json!([])));

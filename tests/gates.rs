@@ -4,7 +4,7 @@ use crate::{
     stages::{
         artifact::finished,
         bundle::{AssembleError, STAGE},
-        questions::DEVELOPMENT,
+        questions::{DEVELOPMENT, Why},
         recipe::{Gates, Recipe},
         retrieval,
     },
@@ -15,9 +15,23 @@ use std::{fs, path::Path};
 use tempfile::tempdir;
 
 /// Gates that let everything through.
-const OPEN: Gates = Gates { found: 0.0, found_by_readings: 0.0, real_refused: 100.0, off_topic_refused: 0.0 };
+const OPEN: Gates = Gates {
+    found: 0.0,
+    found_by_readings: 0.0,
+    real_refused: 100.0,
+    off_topic_refused: 0.0,
+    harmful_refused: 0.0,
+    unanswerable_refused: 0.0,
+};
 /// Gates that only a bundle without fault passes.
-const SHUT: Gates = Gates { found: 100.0, found_by_readings: 100.0, real_refused: 0.0, off_topic_refused: 100.0 };
+const SHUT: Gates = Gates {
+    found: 100.0,
+    found_by_readings: 100.0,
+    real_refused: 0.0,
+    off_topic_refused: 100.0,
+    harmful_refused: 100.0,
+    unanswerable_refused: 100.0,
+};
 
 fn below(gates: &Gates, path: &Path) -> Vec<String> {
     retrieval::below(gates, bundle(), path).unwrap()
@@ -78,18 +92,29 @@ fn each_gate_is_told_by_name_with_its_figure_and_its_bar() {
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(said[0].starts_with("real_refused: 100.0 % of 1 real") && said[0].contains("at most 99 %"), "{said:?}");
     assert!(said[1].starts_with("off_topic_refused: 0.0 % of 1") && said[1].contains("at least 1 %"), "{said:?}");
+    for (why, gates) in [
+        (Why::Unsafe, Gates { harmful_refused: 1.0, ..OPEN }),
+        (Why::Unanswerable, Gates { unanswerable_refused: 1.0, ..OPEN }),
+    ] {
+        let mut real = ask("d-1", "refuse", black, None);
+        real["why"] = json!(why);
+        fs::write(&path, json!([real]).to_string()).unwrap();
+        let said = below(&gates, &path);
+        assert!(said.len() == 1 && said[0].contains("_refused: 0.0 % of 1 questions"), "{said:?}");
+        assert_eq!(below(&OPEN, &path), [""; 0]);
+    }
 
     // Where nothing is asked nothing is shown to be good.
     fs::write(&path, "[]").unwrap();
-    assert_eq!(below(&SHUT, &path).len(), 3);
+    assert_eq!(below(&SHUT, &path).len(), 5);
     fs::write(&path, "[{]").unwrap();
     assert!(retrieval::below(&SHUT, bundle(), &path).err().unwrap().to_string().contains("questions.json"));
 }
 
 #[test]
 fn the_shipped_recipe_has_gates_that_ask_for_something() {
-    let Gates { found, found_by_readings, real_refused, off_topic_refused } =
-        Recipe::load(None).unwrap().tables.bundle.gates.unwrap();
-    assert!(found >= 95.0 && found_by_readings >= 80.0 && real_refused <= 2.0 && off_topic_refused >= 92.0);
+    let gates = Recipe::load(None).unwrap().tables.bundle.gates.unwrap();
+    assert!(gates.found >= 95.0 && gates.found_by_readings >= 80.0 && gates.real_refused <= 2.0);
+    assert!(gates.off_topic_refused >= 92.0 && gates.harmful_refused >= 80.0 && gates.unanswerable_refused >= 90.0);
     assert!(sources().path(DEVELOPMENT).is_file());
 }

@@ -98,7 +98,7 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
         (
             "licences = []",
             "licences = []\ngates = { found = 101.0, found_by_readings = 0.0, real_refused = 0.0, \
-          off_topic_refused = 0.0 }",
+          off_topic_refused = 0.0, harmful_refused = 0.0, unanswerable_refused = 0.0 }",
             "[bundle.gates] found = 101; it must be a share in per cent",
         ),
     ] {

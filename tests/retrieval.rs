@@ -311,14 +311,17 @@ fn what_lies_far_on_the_side_of_a_plane_is_refused_for_its_reason() {
     };
     let known = "aphids on the young shoots of my crop";
     assert_eq!(why(known, &[], [0.0, 0.0, 0.0]), None);
-    assert_eq!(why(known, &[], [9.0, 0.0, 0.0]), Some(Why::OffTopic));
+    assert_eq!(why(known, &[], [30.0, 0.0, 0.0]), Some(Why::OffTopic));
     assert_eq!(why(known, &[], [0.0, 9.0, 0.0]), Some(Why::Unsafe));
     assert_eq!(why(known, &[], [0.0, 0.0, 9.0]), Some(Why::Unanswerable));
     // Harm weighs most, then what nobody can know.
-    assert_eq!(why(known, &[], [9.0, 9.0, 9.0]), Some(Why::Unsafe));
-    assert_eq!(why(known, &[], [9.0, 0.0, 9.0]), Some(Why::Unanswerable));
+    assert_eq!(why(known, &[], [30.0, 9.0, 9.0]), Some(Why::Unsafe));
+    assert_eq!(why(known, &[], [30.0, 0.0, 9.0]), Some(Why::Unanswerable));
     // The readings answer "what now?", but nothing makes a dangerous question harmless.
-    assert_eq!(why("what should I do now?", &["ec_high"], [9.0, 0.0, 9.0]), None);
+    assert_eq!(why("what should I do now?", &["ec_high"], [30.0, 0.0, 9.0]), None);
     assert_eq!(why("what should I do now?", &["ec_high"], [0.0, 9.0, 0.0]), Some(Why::Unsafe));
     assert_eq!(why(known, &["ec_high"], [0.0, 0.0, 9.0]), Some(Why::Unanswerable));
+    // Only what the words do not tell is the readings' to answer.
+    let vague = |question: &str, vector| by_meaning(question, vector, &["ec_high"]).vague;
+    assert!(vague("what should I do now?", [0.0, 0.0, 1.0]) && !vague("aphids on shoots", [0.9, 0.1, 0.3]));
 }

@@ -104,8 +104,8 @@ pub fn signals(entries: &[Entry]) -> Vec<String> {
     complaints
 }
 
-/// Remedies are for signals that assessed readings can give, in the order of their entry's sentences; each reading has one for
-/// either side, at any time of day.
+/// Remedies are for signals that assessed readings can give, in the order of their entry's sentences, with the warnings that
+/// belong to these; each reading has one for either side, at any time of day.
 pub fn remedies(entries: &[Entry]) -> Vec<String> {
     let mut wanted = signal_names();
     let known = wanted.clone();
@@ -118,6 +118,10 @@ pub fn remedies(entries: &[Entry]) -> Vec<String> {
         let mut sentences = sentences(&entry.output);
         if !remedy.sentences.iter().all(|wanted| sentences.any(|sentence| sentence == wanted)) {
             complaints.push(format!("{}: the remedy for {} is not in the answer's order", entry.id, remedy.signal));
+        }
+        let says = |sentence: &String| remedy.sentences.contains(sentence);
+        if entry.warnings.iter().any(|warning| warning.with.iter().any(says) && !says(&warning.sentence)) {
+            complaints.push(format!("{}: the remedy for {} lacks a warning", entry.id, remedy.signal));
         }
         wanted.remove(&remedy.signal);
     }

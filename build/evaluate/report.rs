@@ -222,45 +222,15 @@ impl Report {
         }
     }
 
-    /// The figures as text.
+    /// What was told, as text.
+    pub fn told(&self) -> String {
+        sums(&[("answered", &self.answers)])
+    }
+
+    /// All figures as text.
     pub fn table(&self) -> String {
-        let mut text = format!(
-            "{:<46} {:>6} {:>12} {:>12} {:>12} {:>10} {:>6} {:>8} {:>9} {:>9} {:>11}\n",
-            "",
-            "asked",
-            "facts told",
-            "all facts",
-            "in 45 words",
-            "and short",
-            "words",
-            "f/100 w",
-            "declined",
-            "refused",
-            "unsupported"
-        );
-        for (name, groups) in
-            [("answered", &self.answers), ("direct part", &self.direct), ("entry alone", &self.entries_alone)]
-        {
-            for (group, sum) in groups.iter() {
-                let share = |part: usize, of: usize| 100.0 * part as f64 / of.max(1) as f64;
-                let _ = writeln!(
-                    text,
-                    "{:<46} {:>6} {:>10.1} % {:>10.1} % {:>10.1} % {:>8.1} % {:>6.0} {:>8.2} {:>9} {:>5}/{:<3} {:>11}",
-                    format!("{name}, {group}"),
-                    sum.real,
-                    share(sum.told, sum.facts),
-                    share(sum.complete, sum.real),
-                    share(sum.early, sum.real),
-                    share(sum.short, sum.real),
-                    sum.words as f64 / sum.real.max(1) as f64,
-                    sum.facts_per_hundred_words(),
-                    sum.real_refused,
-                    sum.refused,
-                    sum.refusals,
-                    sum.unsupported_numbers,
-                );
-            }
-        }
+        let mut text =
+            sums(&[("answered", &self.answers), ("direct part", &self.direct), ("entry alone", &self.entries_alone)]);
         let Spread { mean, median, max } = self.response_s;
         let real_refused: usize =
             self.details.iter().filter(|one| one.kind != Kind::Refuse && one.refused.is_some()).count();
@@ -282,6 +252,46 @@ impl Report {
         }
         text
     }
+}
+
+/// Lines of figures, one a group, under a line that names them.
+fn sums(of: &[(&str, &BTreeMap<String, Summary>)]) -> String {
+    let mut text = format!(
+        "{:<46} {:>6} {:>12} {:>12} {:>12} {:>10} {:>6} {:>8} {:>9} {:>9} {:>11}\n",
+        "",
+        "asked",
+        "facts told",
+        "all facts",
+        "in 45 words",
+        "and short",
+        "words",
+        "f/100 w",
+        "real ref.",
+        "refused",
+        "unsupported"
+    );
+    for (name, groups) in of {
+        for (group, sum) in groups.iter() {
+            let share = |part: usize, of: usize| 100.0 * part as f64 / of.max(1) as f64;
+            let _ = writeln!(
+                text,
+                "{:<46} {:>6} {:>10.1} % {:>10.1} % {:>10.1} % {:>8.1} % {:>6.0} {:>8.2} {:>9} {:>5}/{:<3} {:>11}",
+                format!("{name}, {group}"),
+                sum.real,
+                share(sum.told, sum.facts),
+                share(sum.complete, sum.real),
+                share(sum.early, sum.real),
+                share(sum.short, sum.real),
+                sum.words as f64 / sum.real.max(1) as f64,
+                sum.facts_per_hundred_words(),
+                sum.real_refused,
+                sum.refused,
+                sum.refusals,
+                sum.unsupported_numbers,
+            );
+        }
+    }
+    text
 }
 
 /// The groups an answer counts in.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bundle::Bundle,
-    climate::{Assessment, Measure, Period, Stage, assess},
+    climate::{Assessment, Period, Stage, assess},
     engine::{CONTEXT, Engine, EngineError},
     knowledge::{Entry, refusal::Why, retrieval::Hit, sentences::sentences},
     prompt::{self, Passage},
@@ -91,13 +91,14 @@ impl Answerer {
         let signals = assessment.signals();
         let found = self.library.index.search(&understood.query(question.category, &signals));
         let readings_note = readings::explained(&note, &assessment, question.lang);
-        let readings_first = !readings_note.is_empty() && (found.vague || asked.len() == Measure::all().count());
+        let readings_first = !readings_note.is_empty() && found.vague;
         let read_as = if understood.text == text { String::new() } else { understood.text.to_string() };
         let mut answer = Answer { read_as, readings_note, readings_first, ..Answer::default() };
         let why = found.refused.or(found.hits.is_empty().then_some(Why::OffTopic));
         if let Some(why) = why {
             answer.nearest = found.hits.iter().take(REFERENCES).map(|hit| reference(self.entry(hit))).collect();
             self.advise(&mut answer, &assessment, question.lang);
+            answer.nearest.retain(|near| !answer.references.contains(near));
             return Ok(refuse(answer, why, question.lang, start, on_text));
         }
 
@@ -115,8 +116,10 @@ impl Answerer {
         if !answer.stopped {
             let scores = judgement.as_ref().map(|judgement| judgement.scores.as_slice());
             self.compose(&mut answer, &hits, scores, on_text);
-            self.advise(&mut answer, &assessment, question.lang);
             answer.stats.time_to_first_token = before + answer.stats.reading;
+        }
+        if !answer.stopped {
+            self.advise(&mut answer, &assessment, question.lang);
         }
         answer.stats.total = start.elapsed();
         answer.stats.memory = Memory::now();
@@ -193,33 +196,33 @@ impl Answerer {
         &self.library.knowledge.entries()[hit.index]
     }
 
-    /// Puts into `answer` what to do about the readings that are far out of range, and is not said in it already.
+    /// Puts into `answer` what to do about the readings that are far out of range, where it does not say so already. What stood in
+    /// the rest of its entry goes with the readings instead.
     fn advise(&self, answer: &mut Answer, assessment: &Assessment, lang: Lang) {
         for item in assessment.alarms() {
+            if answer.advice.len() == ADVICE {
+                break;
+            }
             let signals = assessment.signals_of(item);
             // The last tells most.
             let remedy = signals.iter().rev().find_map(|signal| self.library.knowledge.remedy(signal));
-            let Some((entry, remedy)) = remedy.filter(|_| answer.advice.len() < ADVICE) else { continue };
-            let number = answer.references.iter().position(|reference| reference.id == entry.id);
-            let shown = |further: &Further| further.reference.id == entry.id;
-            let said =
-                answer.further.iter().chain(answer.advice.iter().map(|advice| &advice.says)).find(|one| shown(one));
-            let sentences = match (number, said) {
-                // All of the first reference is shown.
-                (Some(0), None) => continue,
-                (_, said) => {
-                    let new = |sentence: &&String| said.is_none_or(|said| !said.sentences.contains(sentence));
-                    remedy.sentences.iter().filter(new).cloned().collect::<Vec<_>>()
-                }
-            };
-            if sentences.is_empty() {
+            let Some((entry, remedy)) = remedy else { continue };
+            let others = answer.further.iter().chain(answer.advice.iter().map(|advice| &advice.says));
+            let said: Vec<&str> = others.flat_map(|other| &other.sentences).map(String::as_str).collect();
+            let new =
+                |sentence: &&String| !answer.text.contains(sentence.as_str()) && !said.contains(&sentence.as_str());
+            let new: Vec<String> = remedy.sentences.iter().filter(new).cloned().collect();
+            if new.is_empty() {
                 continue;
             }
-            let number = number.unwrap_or_else(|| {
+            let rest = sentences(&answer.more).filter(|sentence| new.iter().all(|new| new != sentence));
+            answer.more = rest.collect::<Vec<_>>().join(" ");
+            let known = answer.references.iter().position(|reference| reference.id == entry.id);
+            let place = known.unwrap_or(answer.references.len());
+            if known.is_none() {
                 answer.references.push(reference(entry));
-                answer.references.len() - 1
-            });
-            let says = Further { reference: reference(entry), citation: number + 1, sentences };
+            }
+            let says = Further { reference: reference(entry), citation: place + 1, sentences: new };
             answer.advice.push(Advice { on: lang.say(&Msg::Advised(item.measure, item.level)), says });
         }
     }

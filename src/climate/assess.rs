@@ -146,15 +146,22 @@ impl Assessment {
         problems
     }
 
-    /// What is far out of range, most serious first; the vapour pressure deficit not beside the temperature or humidity that
-    /// it is made of.
+    /// What is far out of range and to be acted on: what people breathe first, then the most serious.
     pub fn alarms(&self) -> Vec<&Assessed> {
         let far = |item: &&Assessed| matches!(item.level, Level::VeryLow | Level::VeryHigh);
         let mut alarms: Vec<&Assessed> = self.problems().into_iter().filter(far).collect();
-        let air = [Quantity::AirTemperature, Quantity::RelativeHumidity].map(Measure::Read);
-        if alarms.iter().any(|item| air.contains(&item.measure)) {
+        let [temperature, humidity, co2] =
+            [Quantity::AirTemperature, Quantity::RelativeHumidity, Quantity::Co2].map(Measure::Read);
+        let is = |item: &Assessed, measure, level| item.measure == measure && item.level == level;
+        if alarms.iter().any(|item| item.measure == temperature) {
+            // Heat and vents against humid air are wrong in a house that is too hot, vents in one that is too cold; either cure
+            // dries the air.
+            alarms.retain(|item| !is(item, humidity, Level::VeryHigh));
+        }
+        if alarms.iter().any(|item| [temperature, humidity].contains(&item.measure)) {
             alarms.retain(|item| item.measure != Measure::Vpd);
         }
+        alarms.sort_by_key(|item| !is(item, co2, Level::VeryHigh));
         alarms
     }
 

@@ -240,7 +240,7 @@ pub fn say(msg: &Msg) -> String {
     }
 }
 
-/// When the first words came, called `name`; nothing for an answer that was stopped or declined before there were any.
+/// When the first words came, called `name`; nothing for an answer that was stopped or refused before there were any.
 fn first(name: &str, stats: &Stats) -> String {
     let time = stats.time_to_first_token;
     if time.is_zero() { String::new() } else { format!("{name} {:.1} s  ", time.as_secs_f64()) }

@@ -116,12 +116,6 @@ impl Lines {
                     self.add(&say(Msg::ReadAs(&answer.read_as)), theme::QUIET);
                     self.gap();
                 }
-                if answer.fallback {
-                    self.add(&say(Msg::Fallback), theme::NOTICE);
-                }
-                if answer.refused.is_some() {
-                    self.add(&say(Msg::Refused), theme::NOTICE);
-                }
                 if answer.readings_first {
                     self.greenhouse(app, exchange, answer);
                     self.gap();
@@ -158,8 +152,14 @@ impl Lines {
 
     /// What answers, and what else the entries say to it.
     fn answered(&mut self, app: &App, answer: &Answer) {
-        if answer.nearest_only {
-            self.add(&app.lang.say(&Msg::NearestOnly), theme::NOTICE);
+        for (holds, notice) in [
+            (answer.fallback, Msg::Fallback),
+            (answer.refused.is_some(), Msg::Refused),
+            (answer.nearest_only, Msg::NearestOnly),
+        ] {
+            if holds {
+                self.add(&app.lang.say(&notice), theme::NOTICE);
+            }
         }
         self.add(&format!("{}{}", answer.text, answer.mark()), theme::BASE);
         if answer.stopped {
