@@ -63,7 +63,7 @@ pub enum Command {
         /// Folder of the bundle; the last one made if left out
         #[arg(long, value_name = "FOLDER")]
         bundle: Option<PathBuf>,
-        /// Scores these answers of another system instead (build/baseline.py), and writes no report
+        /// Scores these answers of another system instead (build/baseline.py), to any set but the variants, and writes no report
         #[arg(long, value_name = "FILE")]
         answers: Option<PathBuf>,
     },

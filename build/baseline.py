@@ -32,6 +32,8 @@ def prompt(tokenizer, one, chat, references):
 
 
 def main(report, gguf, out, *options):
+    if unknown := set(options) - {"chat", "references"}:
+        sys.exit(f"unknown: {', '.join(unknown)}")
     folder, name = os.path.split(gguf)
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32).eval()

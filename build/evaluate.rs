@@ -62,7 +62,7 @@ pub enum EvaluateError {
         cause: AnswerError,
     },
     /// What another system said is not what it should be.
-    #[error("{}: {cause}. It must hold a JSON object with a text for each question's id", path.display())]
+    #[error("{}: {cause}. What is scored is a JSON object with a text for each question's id", path.display())]
     Answers {
         /// The file.
         path: PathBuf,
@@ -130,6 +130,9 @@ pub fn run(dir: &Path, root: &Path, set: Set, out: &Path, bar: &ProgressBar) -> 
 /// [`EvaluateError`].
 pub fn run_on(answers: &Path, dir: &Path, root: &Path, set: Set, bar: &ProgressBar) -> Result<Report, EvaluateError> {
     let other = |cause| EvaluateError::Answers { path: answers.into(), cause };
+    if set == Set::Variants {
+        return Err(other("the variants of a question share its id, so they cannot be told apart".into()));
+    }
     let texts =
         serde_json::from_slice(&fs::read(answers).map_err(at(answers))?).map_err(|cause| other(cause.to_string()))?;
     ask_all(&Bundle::open(dir)?, root, set, Some((&texts, &other)), bar)
@@ -173,9 +176,6 @@ fn ask_all(
             .map_err(|cause| EvaluateError::Answer { id: question.id.clone(), cause })?;
         let answer = match others {
             Some((texts, fault)) => {
-                if answers.iter().any(|one: &Answered| one.id == question.id) {
-                    return Err(fault(format!("{} is asked more than once in this set", question.id)));
-                }
                 let text = texts.get(&question.id).ok_or_else(|| fault(format!("no text for {}", question.id)))?;
                 said(text, answer)
             }

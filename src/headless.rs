@@ -123,8 +123,8 @@ pub fn ask(
         writeln!(about, "{}", say(Msg::ReadAs(&answer.read_as)))?;
     }
     if answer.readings_first {
-        greenhouse(&answer, question.lang, out, about)?;
-        writeln!(out)?;
+        writeln!(about, "{}\n{}\n", say(Msg::ReadingsHeading), answer.readings_note)?;
+        answer.advice.iter().try_for_each(|advice| writeln!(out, "{}\n{}\n", advice.on, advice.says.marked()))?;
     }
     if answer.nearest_only {
         writeln!(out, "{}", say(Msg::NearestOnly))?;
@@ -140,7 +140,8 @@ pub fn ask(
         writeln!(about, "{}", say(Msg::Fallback))?;
     }
     if !answer.readings_first && !answer.readings_note.is_empty() {
-        greenhouse(&answer, question.lang, out, about)?;
+        writeln!(about, "\n{}\n{}", say(Msg::ReadingsHeading), answer.readings_note)?;
+        answer.advice.iter().try_for_each(|advice| writeln!(out, "\n{}\n{}", advice.on, advice.says.marked()))?;
     }
     if !answer.nearest.is_empty() {
         writeln!(about, "\n{}", say(Msg::Nearest))?;
@@ -167,12 +168,6 @@ pub fn ask(
     }
     writeln!(about, "\n{}", say(Msg::Cost(&answer.stats)))?;
     Ok(if answer.stopped { Outcome::Stopped } else { Outcome::Answered })
-}
-
-/// What the readings say, to `about`, and what to do about them, to `out`.
-fn greenhouse(answer: &Answer, lang: Lang, out: &mut dyn Write, about: &mut dyn Write) -> io::Result<()> {
-    writeln!(about, "\n{}\n{}", lang.say(&Msg::ReadingsHeading), answer.readings_note)?;
-    answer.advice.iter().try_for_each(|advice| writeln!(out, "\n{}\n{}", advice.on, advice.says.marked()))
 }
 
 /// Answers one question as one line of JSON.

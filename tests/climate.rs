@@ -269,7 +269,11 @@ fn alarms_are_far_out_of_range_and_none_is_told_twice() {
     };
     assert!(alarms(&[(Quantity::Ec, 3.6), (Quantity::Ph, 6.0)]).is_empty());
     assert_eq!(alarms(&[(Quantity::Ph, 8.0), (Quantity::Ec, 9.0)]), ["ec_high", "ph_high"]);
-    // Heat and open vents help against humid air, but not in a house that is too cold or too hot.
+    // Heat and open vents help against humid air, but not in a house that is far too cold, or warm.
+    for (celsius, told) in [(18.0, true), (22.0, false), (35.0, false)] {
+        let humid = alarms(&[(Quantity::AirTemperature, celsius), (Quantity::RelativeHumidity, 97.0)]);
+        assert_eq!(humid.iter().any(|signal| signal == "rh_high" || signal == "vpd_low"), told, "{celsius}: {humid:?}");
+    }
     let cold = [(Quantity::AirTemperature, 8.0), (Quantity::RelativeHumidity, 96.0)];
     assert_eq!(alarms(&cold), ["air_temperature_low", "air_temperature_low_night"]);
     let dry = [(Quantity::AirTemperature, 8.0), (Quantity::RelativeHumidity, 20.0)];

@@ -175,10 +175,13 @@ fn a_bundle_is_asked_scored_and_reported() {
     assert_eq!((sum.told, sum.facts, sum.refused, sum.unsupported_numbers, alone.told), (1, 2, 0, 1, 1));
     assert!(both() == kept);
     assert!(told.told().contains("answered, validation") && !told.told().contains("entry alone"));
-    for (text, said) in [(r#"{"v-1": ""}"#, "no text for v-2"), ("[]", "must hold a JSON object")] {
+    for (text, said) in [(r#"{"v-1": ""}"#, "no text for v-2"), ("[]", "is a JSON object")] {
         let error = others(text).err().unwrap().to_string();
         assert!(error.contains("answers") && error.contains(said), "{error}");
     }
+    let (path, bundle) = (out.path().join("answers"), tiny_bundle::bundle().dir());
+    let variants = evaluate::run_on(&path, bundle, root.path(), Set::Variants, &ProgressBar::hidden());
+    assert!(variants.err().unwrap().to_string().contains("share its id"));
 
     fs::write(root.path().join(VALIDATION), "[{]").unwrap();
     assert!(run().err().unwrap().to_string().contains(VALIDATION));

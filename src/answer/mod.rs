@@ -93,13 +93,13 @@ pub struct Answer {
     pub read_as: String,
     /// What the other references add.
     pub further: Vec<Further>,
-    /// The rest of the first reference; shown below, so that nothing is lost.
+    /// The rest of the first reference, but for what is advice; shown below, so that nothing is lost.
     pub more: String,
     /// What the readings say, by code; empty when nothing is out of range or asked about.
     pub readings_note: String,
-    /// What to do about the readings that are far out of range, most serious first, unless it is said already.
+    /// What to do about readings that are far out of range, in the order of the alarms, unless it is said already.
     pub advice: Vec<Advice>,
-    /// The question asks about nothing but the readings: what is said to these comes first.
+    /// Its few words do not tell what the question is about: what is said to the readings comes first.
     pub readings_first: bool,
     /// Entries it rests on, best first, then those of the advice.
     pub references: Vec<Reference>,

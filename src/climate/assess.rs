@@ -153,10 +153,10 @@ impl Assessment {
         let [temperature, humidity, co2] =
             [Quantity::AirTemperature, Quantity::RelativeHumidity, Quantity::Co2].map(Measure::Read);
         let is = |item: &Assessed, measure, level| item.measure == measure && item.level == level;
-        if alarms.iter().any(|item| item.measure == temperature) {
-            // Heat and vents against humid air are wrong in a house that is too hot, vents in one that is too cold; either cure
-            // dries the air.
-            alarms.retain(|item| !is(item, humidity, Level::VeryHigh));
+        let warm = self.get(temperature).is_some_and(|item| item.level == Level::High);
+        if warm || alarms.iter().any(|item| item.measure == temperature) {
+            // Heat and open vents dry the air, but heat is wrong in a house that is warm already, open vents in one far too cold.
+            alarms.retain(|item| !is(item, humidity, Level::VeryHigh) && !is(item, Measure::Vpd, Level::VeryLow));
         }
         if alarms.iter().any(|item| [temperature, humidity].contains(&item.measure)) {
             alarms.retain(|item| item.measure != Measure::Vpd);

@@ -164,16 +164,15 @@ impl Index {
         let length = (1.0 + words.len() as f32).ln();
         let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * length - SUBJECT_WEIGHT * odds(Why::OffTopic);
         let steered = !query.signals.is_empty() && self.words.knows_all(&words);
-        let terse = steered && words.len() <= VAGUE;
-        let vague = terse && topic < ON_TOPIC;
+        let vague = steered && words.len() <= VAGUE && topic < ON_TOPIC;
         let refused = match () {
             () if odds(Why::Unsafe) > UNSAFE => Some(Why::Unsafe),
-            () if terse => None,
+            () if vague => None,
             () if odds(Why::Unanswerable) > UNANSWERABLE => Some(Why::Unanswerable),
             () if topic < ON_TOPIC - if steered { READINGS_ALLOWANCE } else { 0.0 } => Some(Why::OffTopic),
             () => None,
         };
-        Found { hits, topic, refused, vague }
+        Found { hits, topic, refused, vague: vague && refused.is_none() }
     }
 
     /// How well each entry matches.
