@@ -198,9 +198,10 @@ pub fn say(msg: &Msg) -> String {
                  crop in other words, look through the questions of each category, or ask your adviser."
             }
             Why::Unsafe => {
-                "This I do not answer, because people, animals or the crop could come to harm. How much of a product to use, and \
-                 how long to wait after it, stands on its label. Never go round a safety device or a waiting time; ask your \
-                 adviser or a technician. If somebody feels ill or is hurt, go into fresh air and call the emergency number."
+                "This sounds as if people, animals or the crop could come to harm, so I give no answer. If I took it wrongly, ask in \
+                 other words. How much of a product to use, and how long to wait after it, stands on its label. Never go round a \
+                 safety device or a waiting time; ask your adviser or a technician. If somebody feels ill or is hurt, go into fresh \
+                 air and call the emergency number."
             }
             Why::Unanswerable => {
                 "This I cannot know. I have the reviewed entries about growing tomatoes and what the sensors of this greenhouse \

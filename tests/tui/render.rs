@@ -137,7 +137,7 @@ fn an_answer_says_all_that_it_is() {
     // A refusal says why, and what can be read instead.
     for (why, words) in [
         (Why::OffTopic, "growing tomatoes in a greenhouse"),
-        (Why::Unsafe, "could come to harm"),
+        (Why::Unsafe, "so I give no answer"),
         (Why::Unanswerable, "This I cannot know"),
     ] {
         let nearest = vec![Reference { id: "e3".into(), title: "How do I keep bees safe?".into() }];
