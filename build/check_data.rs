@@ -77,6 +77,8 @@ pub struct Data {
     pub narrow: Vec<Narrow>,
     /// Whole questions about the entries, to learn from.
     pub broad: Vec<Narrow>,
+    /// Such questions for tuning, with their answers.
+    pub narrow_development: Vec<Question>,
     /// The entries' questions in other words, to be found by.
     pub wordings: Vec<Narrow>,
     /// Questions to learn refusing from.
@@ -97,8 +99,8 @@ impl Data {
             let path = root.join(name);
             fs::read_to_string(&path).map_err(|source| CheckError::Io { path, source })
         };
+        let entries = Knowledge::parse(&text(ENTRIES)?)?.entries().to_vec();
         Ok(Self {
-            entries: Knowledge::parse(&text(ENTRIES)?)?.entries().to_vec(),
             validation: questions::load(&root.join(questions::VALIDATION))?,
             test: questions::load(&root.join(questions::TEST))?,
             variants: questions::variants(root, questions::TEST, questions::TEST_VARIANTS)?,
@@ -106,6 +108,7 @@ impl Data {
             development_variants: questions::variants(root, questions::DEVELOPMENT, questions::DEVELOPMENT_VARIANTS)?,
             narrow_test: questions::load(&root.join(questions::NARROW_TEST))?,
             narrow: questions::load(&root.join(questions::NARROW))?,
+            narrow_development: questions::narrow_development(root, &entries)?,
             broad: questions::load(&root.join(questions::BROAD))?,
             wordings: questions::load::<Wording>(&root.join(questions::WORDINGS))?
                 .into_iter()
@@ -117,16 +120,18 @@ impl Data {
                 .map(|name| Ok((name, text(name)?.lines().map(String::from).collect())))
                 .collect::<Result<_, CheckError>>()?,
             readme: text(README)?,
+            entries,
         })
     }
 
     /// The question sets by name, in the order in which they are shown.
-    fn sets(&self) -> [(&'static str, &[Question]); 4] {
+    fn sets(&self) -> [(&'static str, &[Question]); 5] {
         [
             ("validation", &self.validation),
             ("test", &self.test),
             ("narrow test", &self.narrow_test),
             ("development", &self.development),
+            ("narrow development", &self.narrow_development),
         ]
     }
 }
@@ -163,16 +168,18 @@ pub fn run(root: &Path, verbose: bool, out: &mut dyn Write) -> Result<(), CheckE
 /// All checks. `verbose` makes the lists of the report longer; it changes no judgement.
 pub fn check(data: &Data, verbose: bool) -> Report {
     let Data { entries, validation, test, variants, development, narrow_test, refused, .. } = data;
-    let Data { development_variants, narrow, broad, wordings, readme, .. } = data;
+    let Data { development_variants, narrow, narrow_development, broad, wordings, readme, .. } = data;
     let most = if verbose { 40 } else { 10 };
     let told_apart: Vec<String> = data.told_apart.iter().flat_map(|(_, texts)| texts.iter().cloned()).collect();
     let refusals = refused.iter().map(|refused| refused.question.clone());
     let learnt: Vec<String> = told_apart.iter().cloned().chain(refusals).collect();
     let labelled: [&[Narrow]; 3] = [narrow, broad, wordings];
-    let split = Split::new(&[validation, test, narrow_test], development, &labelled, &learnt, entries);
+    let tuning = [development.as_slice(), narrow_development].concat();
+    let split = Split::new(&[validation, test, narrow_test], &tuning, &labelled, &learnt, entries);
     let other_words: Vec<Question> = variants.iter().map(|(_, question)| question.clone()).collect();
-    let reworded = Split::new(&[&other_words], development, &labelled, &learnt, entries);
+    let reworded = Split::new(&[&other_words], &tuning, &labelled, &learnt, entries);
     let tuned = Split::new(&[development], &[], &[wordings], &told_apart, &[]);
+    let tuned_narrow = Split::new(&[narrow_development], development, &labelled, &learnt, entries);
     let mut pairs = closest_entries(entries);
     let errors = [
         entries::counts(entries),
@@ -196,12 +203,15 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         sets::facts(validation, entries),
         sets::facts(test, entries),
         sets::facts(narrow_test, entries),
+        sets::forms(narrow_development, 1..=2, entries),
         sets::answered(development, entries),
+        sets::answered(narrow_development, entries),
         sets::labelled("narrow", narrow, NARROW, entries),
         sets::labelled("broad", broad, BROAD, entries),
         sets::labelled("reworded", wordings, WORDINGS, entries),
         split.leakage(),
         tuned.leakage(),
+        tuned_narrow.leakage(),
         [sets::variants(variants, test), sets::variants(development_variants, development)].concat(),
         reworded.leakage(),
     ];
@@ -222,10 +232,10 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     counts.push(format!("{:>5}  questions to learn refusing from", refused.len()));
     counts.extend(data.told_apart.iter().map(|(name, texts)| format!("{:>5}  texts in {name}", texts.len())));
     counts.push(format!("{:>5}  test questions in other words", variants.len()));
-    counts.push("\nquestions     plain  readings  refuse".into());
+    counts.push("\nquestions            plain  readings  refuse".into());
     counts.extend(data.sets().map(|(name, set)| {
         let [plain, readings, refuse] = [Kind::Plain, Kind::Readings, Kind::Refuse].map(|kind| sets::count(set, kind));
-        format!("{name:<12}{plain:>7}{readings:>10}{refuse:>8}")
+        format!("{name:<19}{plain:>7}{readings:>10}{refuse:>8}")
     }));
     let hardest = wording::by_reading_ease(entries).into_iter().take(most);
     Report {

@@ -93,6 +93,8 @@ pub enum Set {
     Narrow,
     /// Those for tuning; what they must tell is sentences, word for word.
     Development,
+    /// Those about details, for tuning.
+    NarrowDevelopment,
     /// The test questions with typing errors, in a few words, and in quite other words.
     Variants,
     /// Validation, test and narrow.
@@ -159,11 +161,15 @@ fn ask_all(
     if set == Set::Development {
         asked.extend(questions::development(root)?.into_iter().map(|question| ("development", question)));
     }
+    let path = bundle.knowledge();
+    let knowledge = Knowledge::parse(&fs::read_to_string(&path).map_err(at(&path))?)?;
+    if set == Set::NarrowDevelopment {
+        let narrow = questions::narrow_development(root, knowledge.entries())?;
+        asked.extend(narrow.into_iter().map(|question| ("narrow development", question)));
+    }
     if set == Set::Variants {
         asked.extend(questions::variants(root, TEST, questions::TEST_VARIANTS)?);
     }
-    let path = bundle.knowledge();
-    let knowledge = Knowledge::parse(&fs::read_to_string(&path).map_err(at(&path))?)?;
     let entries: BTreeMap<&str, &str> =
         knowledge.entries().iter().map(|entry| (entry.id.as_str(), entry.output.as_str())).collect();
     let mut answerer = Answerer::open(bundle, Default::default())?;

@@ -12,7 +12,7 @@ use std::{
 };
 use tomato_assistant::{
     climate::{Quantity, Reading, Snapshot, Stage},
-    knowledge::Category,
+    knowledge::{Category, Entry},
 };
 
 pub use tomato_assistant::knowledge::refusal::Why;
@@ -31,6 +31,9 @@ pub const DEVELOPMENT: &str = "data/development_questions.json";
 pub const DEVELOPMENT_VARIANTS: &str = "data/development_variants.json";
 /// The sentences that answer each of them.
 pub const DEVELOPMENT_ANSWERS: &str = "data/development_answers.json";
+
+/// Questions about details, for tuning: written as those of [`NARROW_TEST`] were, and learnt from by nothing.
+pub const NARROW_DEVELOPMENT: &str = "data/narrow_development_questions.json";
 
 /// Questions that one or two sentences of an entry answer.
 pub const NARROW: &str = "data/narrow_questions.json";
@@ -223,16 +226,36 @@ pub struct Answered {
 pub fn development(root: &Path) -> Result<Vec<Question>, QuestionsError> {
     let answers: Vec<Answered> = load(&root.join(DEVELOPMENT_ANSWERS))?;
     let mut questions: Vec<Question> = load(&root.join(DEVELOPMENT))?;
-    let fact = |sentence: &String| Fact {
-        sentence: sentence.clone(),
-        patterns: vec![regex::escape(sentence)],
-        from: Basis::Entries,
-    };
     for question in &mut questions {
         let own = answers.iter().filter(|answered| answered.id == question.id);
-        question.facts = own.flat_map(|answered| &answered.answer).map(fact).collect();
+        question.facts = own.flat_map(|answered| &answered.answer).map(verbatim).collect();
     }
     Ok(questions)
+}
+
+/// The sentence as a fact.
+fn verbatim(sentence: &String) -> Fact {
+    Fact { sentence: sentence.clone(), patterns: vec![regex::escape(sentence)], from: Basis::Entries }
+}
+
+/// The questions about details for tuning of the repository at `root`, each with the sentences that answer it as its facts.
+/// `entries` give their categories.
+///
+/// # Errors
+/// [`QuestionsError`].
+pub fn narrow_development(root: &Path, entries: &[Entry]) -> Result<Vec<Question>, QuestionsError> {
+    let question = |(number, narrow): (usize, Narrow)| Question {
+        id: format!("dn-{:03}", number + 1),
+        category: entries.iter().find(|entry| entry.id == narrow.entry).map(|entry| entry.category),
+        question: narrow.question,
+        kind: Kind::Plain,
+        why: None,
+        stage: None,
+        readings: BTreeMap::new(),
+        entries: vec![narrow.entry],
+        facts: narrow.answer.iter().map(verbatim).collect(),
+    };
+    Ok(load(&root.join(NARROW_DEVELOPMENT))?.into_iter().enumerate().map(question).collect())
 }
 
 /// The other ways of asking the questions of the file `set`, which the file `variants` holds, each with its name; both of the
