@@ -9,7 +9,7 @@ pub mod sets;
 pub mod wording;
 
 use super::{
-    questions::{self, Kind, Narrow, Question, QuestionsError, Refused, Wording},
+    questions::{self, Kind, Narrow, Question, QuestionsError, Refused},
     sources::TOLD_APART,
 };
 use likeness::{Pair, Vocabulary, closest_entries, closest_within};
@@ -28,6 +28,7 @@ const ENTRIES: &str = "data/tomato_qa_dataset.json";
 /// How many narrow and broad questions and other wordings an entry has at least, and how many sentences are said to answer one.
 const NARROW: (usize, RangeInclusive<usize>) = (4, 1..=2);
 const BROAD: (usize, RangeInclusive<usize>) = (3, 1..=9);
+const SENTENCES: (usize, RangeInclusive<usize>) = (0, 1..=1);
 const WORDINGS: (usize, RangeInclusive<usize>) = (24, 0..=0);
 /// Describes them, with the coverage list.
 const README: &str = "data/README.md";
@@ -79,6 +80,8 @@ pub struct Data {
     pub broad: Vec<Narrow>,
     /// Such questions for tuning, with their answers.
     pub narrow_development: Vec<Question>,
+    /// One about each sentence that none of the narrow ones asks about, to be found by.
+    pub sentences: Vec<Narrow>,
     /// The entries' questions in other words, to be found by.
     pub wordings: Vec<Narrow>,
     /// Questions to learn refusing from.
@@ -110,10 +113,8 @@ impl Data {
             narrow: questions::load(&root.join(questions::NARROW))?,
             narrow_development: questions::narrow_development(root, &entries)?,
             broad: questions::load(&root.join(questions::BROAD))?,
-            wordings: questions::load::<Wording>(&root.join(questions::WORDINGS))?
-                .into_iter()
-                .map(Narrow::from)
-                .collect(),
+            sentences: questions::load(&root.join(questions::SENTENCES))?,
+            wordings: questions::load(&root.join(questions::WORDINGS))?,
             refused: questions::load(&root.join(questions::REFUSED))?,
             told_apart: TOLD_APART
                 .into_iter()
@@ -168,17 +169,17 @@ pub fn run(root: &Path, verbose: bool, out: &mut dyn Write) -> Result<(), CheckE
 /// All checks. `verbose` makes the lists of the report longer; it changes no judgement.
 pub fn check(data: &Data, verbose: bool) -> Report {
     let Data { entries, validation, test, variants, development, narrow_test, refused, .. } = data;
-    let Data { development_variants, narrow, narrow_development, broad, wordings, readme, .. } = data;
+    let Data { development_variants, narrow, narrow_development, broad, sentences, wordings, readme, .. } = data;
     let most = if verbose { 40 } else { 10 };
     let told_apart: Vec<String> = data.told_apart.iter().flat_map(|(_, texts)| texts.iter().cloned()).collect();
     let refusals = refused.iter().map(|refused| refused.question.clone());
     let learnt: Vec<String> = told_apart.iter().cloned().chain(refusals).collect();
-    let labelled: [&[Narrow]; 3] = [narrow, broad, wordings];
+    let labelled: [&[Narrow]; 4] = [narrow, broad, sentences, wordings];
     let tuning = [development.as_slice(), narrow_development].concat();
     let split = Split::new(&[validation, test, narrow_test], &tuning, &labelled, &learnt, entries);
     let other_words: Vec<Question> = variants.iter().map(|(_, question)| question.clone()).collect();
     let reworded = Split::new(&[&other_words], &tuning, &labelled, &learnt, entries);
-    let tuned = Split::new(&[development], &[], &[wordings], &told_apart, &[]);
+    let tuned = Split::new(&[development], &[], &[sentences, wordings], &told_apart, &[]);
     let tuned_narrow = Split::new(&[narrow_development], development, &labelled, &learnt, entries);
     let mut pairs = closest_entries(entries);
     let errors = [
@@ -208,6 +209,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         sets::answered(narrow_development, entries),
         sets::labelled("narrow", narrow, NARROW, entries),
         sets::labelled("broad", broad, BROAD, entries),
+        sets::labelled("sentence", sentences, SENTENCES, entries),
         sets::labelled("reworded", wordings, WORDINGS, entries),
         split.leakage(),
         tuned.leakage(),
@@ -228,6 +230,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     counts.push(format!("{paraphrases:>5}  paraphrases of them"));
     counts.push(format!("{:>5}  narrow questions about them", narrow.len()));
     counts.push(format!("{:>5}  broad questions about them", broad.len()));
+    counts.push(format!("{:>5}  questions about their other sentences", sentences.len()));
     counts.push(format!("{:>5}  wordings to be found by", wordings.len()));
     counts.push(format!("{:>5}  questions to learn refusing from", refused.len()));
     counts.extend(data.told_apart.iter().map(|(name, texts)| format!("{:>5}  texts in {name}", texts.len())));

@@ -74,22 +74,25 @@ pub fn run(
     let texts: Vec<String> = knowledge.entries().iter().flat_map(texts).collect();
     let refused = sources.refused()?;
     let answerable = sources.lines(ANSWERABLE)?;
-    bar.set_length((texts.len() + refused.iter().map(Vec::len).sum::<usize>() + answerable.len()) as u64);
+    let [state, _] = sources.state()?;
+    let others = [&refused[0], &refused[1], &refused[2], &answerable, &state];
+    bar.set_length((texts.len() + others.iter().map(|texts| texts.len()).sum::<usize>()) as u64);
     let encode = |texts: &Vec<String>| encoder.encode_all(texts, &|made| bar.inc(made as u64));
     let vectors = encode(&texts)?;
     let refused = [encode(&refused[0])?, encode(&refused[1])?, encode(&refused[2])?];
-    let answerable = encode(&answerable)?;
+    let (answerable, state) = (encode(&answerable)?, encode(&state)?);
     bar.finish();
     let learnt = projection::texts_learnt(knowledge.entries());
     let questions = projection::questions_of(knowledge.entries()).concat();
     let about = learnt.iter().flatten().filter(|row| questions.binary_search(row).is_ok());
     let about: Vec<Vec<f32>> = about.map(|&row| vectors[row].clone()).collect();
     let [off_topic, harmful, unanswerable] = &refused;
-    // In the order of Why::ALL. What is off topic is told from questions with an answer alone, the others from all that is asked.
+    // In the order of Why::ALL, then how the greenhouse stands. What is off topic is told from questions with an answer alone, the others from all that is asked.
     let planes = [
         planes::learn(table.ridge, off_topic, &[&about, &answerable])?,
         planes::learn(table.ridge, harmful, &[&about, &answerable, unanswerable, off_topic])?,
-        planes::learn(table.ridge, unanswerable, &[&about, &answerable, harmful, off_topic])?,
+        planes::learn(table.ridge, unanswerable, &[&about, &answerable, harmful, off_topic, &state])?,
+        planes::learn(table.ridge, &state, &[&about, &answerable, harmful, unanswerable, off_topic])?,
     ];
     let projection = projection::learn(table, &vectors, &learnt)?;
     let planes = Planes::new(projection.width(), planes.concat())?;

@@ -258,8 +258,7 @@ fn texts(sources: &Sources) -> Result<Vec<String>, SourcesError> {
     let mut texts: Vec<String> = Measure::all().map(|measure| measure.name().replace('_', " ")).collect();
     texts.extend(GrowthStage::ALL.iter().map(|stage| stage.name().into()));
     for entry in sources.searched()?.entries() {
-        texts.extend([&entry.instruction, &entry.input, &entry.output].map(String::clone));
-        texts.extend(entry.paraphrases.iter().chain(&entry.questions).chain(&entry.keywords).cloned());
+        texts.extend([&entry.input, &entry.output].into_iter().chain(entry.asked()).chain(&entry.keywords).cloned());
     }
     Ok(texts)
 }

@@ -38,6 +38,9 @@ pub const NARROW_DEVELOPMENT: &str = "data/narrow_development_questions.json";
 /// Questions that one or two sentences of an entry answer.
 pub const NARROW: &str = "data/narrow_questions.json";
 
+/// The same for each sentence that these ask nothing of, to be found by; the language model does not learn from them.
+pub const SENTENCES: &str = "data/sentence_questions.json";
+
 /// Whole questions with the half of an entry that answers them.
 pub const BROAD: &str = "data/broad_questions.json";
 /// The entries' questions in quite other words, to be found by.
@@ -178,25 +181,9 @@ pub struct Narrow {
     pub entry: String,
     /// In the grower's words, typing errors and all.
     pub question: String,
-    /// The sentences of the entry's answer that answer it, word for word: one or two for a detail.
+    /// The sentences of the entry's answer that answer it, word for word: one or two for a detail. None where nobody said which.
+    #[serde(default)]
     pub answer: Vec<String>,
-}
-
-/// An entry's question in other words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wording {
-    /// Id of the entry.
-    pub entry: String,
-    /// In a grower's words.
-    pub question: String,
-}
-
-impl From<Wording> for Narrow {
-    /// A question of which nobody said which sentences answer it.
-    fn from(Wording { entry, question }: Wording) -> Self {
-        Self { entry, question, answer: Vec::new() }
-    }
 }
 
 /// A question that nothing may answer, to learn refusing from.

@@ -29,9 +29,11 @@ use super::{
     artifact::{ArtifactError, Origin, at, finished},
     bundle, embed, projection,
     questions::{
-        self, DEVELOPMENT, DEVELOPMENT_VARIANTS, Kind, Question, QuestionsError, TEST, TEST_VARIANTS, VALIDATION, Why,
+        self, DEVELOPMENT, DEVELOPMENT_VARIANTS, Kind, NARROW_DEVELOPMENT, NARROW_TEST, Question, QuestionsError, TEST,
+        TEST_VARIANTS, VALIDATION, Why,
     },
     recipe,
+    sources::{Sources, SourcesError},
 };
 
 /// Worst misses shown for each set.
@@ -70,6 +72,9 @@ pub enum RetrievalError {
     /// A question set is faulty.
     #[error(transparent)]
     Questions(#[from] QuestionsError),
+    /// The questions for how the greenhouse stands are not there.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
 }
 
 /// What was measured.
@@ -104,6 +109,8 @@ struct Asked {
     /// The same without the projection; empty where that was not asked for.
     plain: Vec<Hit>,
     refused: Option<Why>,
+    /// It was taken for a question for how the greenhouse stands.
+    state: bool,
     /// Whether the readings decide.
     readings: bool,
 }
@@ -140,10 +147,15 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
 
     for (name, file, variants) in [
         ("development", DEVELOPMENT, Some(DEVELOPMENT_VARIANTS)),
+        ("narrow development", NARROW_DEVELOPMENT, None),
         ("validation", VALIDATION, None),
         ("test", TEST, Some(TEST_VARIANTS)),
+        ("narrow test", NARROW_TEST, None),
     ] {
-        let set: Vec<Question> = questions::load(&root.join(file))?;
+        let set: Vec<Question> = match file {
+            NARROW_DEVELOPMENT => questions::narrow_development(root, entries)?,
+            _ => questions::load(&root.join(file))?,
+        };
         let of = |kinds: &[Kind]| set.iter().filter(|q| kinds.contains(&q.kind)).collect::<Vec<_>>();
         let real: Vec<Asked> =
             of(&[Kind::Plain, Kind::Readings]).into_iter().map(&mut ask).collect::<Result<_, _>>()?;
@@ -159,6 +171,10 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
         }
         misses(&mut report, entries, &real);
     }
+    let [_, state] = Sources::find(root)?.state()?;
+    let taken = state.iter().map(|text| Ok(library.index.search(&library.understand(text)?.query(None, &[])).state));
+    let taken = taken.collect::<Result<Vec<bool>, EngineError>>()?.into_iter().filter(|taken| *taken).count();
+    let _ = writeln!(report, "\nquestions for how the greenhouse stands: {taken} of {} taken for such", state.len());
     let path = bundle.vectors();
     let shipped = Vectors::parse(&fs::read(&path).map_err(at(&path))?, entries)?;
     let left_out = paraphrases(entries, &raw, &shipped);
@@ -205,6 +221,7 @@ fn ask(library: &Library, plain: Option<&Index>, question: &Question) -> Result<
         hits: found.hits,
         plain: plain.map_or(Vec::new(), |plain| plain.search(&query).hits),
         refused: found.refused,
+        state: found.state,
         readings: question.kind == Kind::Readings,
     };
     Ok((asked, time))
@@ -240,8 +257,8 @@ fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked
         asked.par_extend(left_out.into_par_iter().map(|(entry, question, place)| {
             let query = Query { text: &question, vector: Some(&rows[place]), ..Query::default() };
             let (found, plain) = (index.search(&query), plain.search(&query).hits);
-            let (accepted, refused) = (vec![entry], found.refused);
-            Asked { question, accepted, hits: found.hits, plain, refused, readings: false }
+            let (accepted, refused, state) = (vec![entry], found.refused, found.state);
+            Asked { question, accepted, hits: found.hits, plain, refused, state, readings: false }
         }));
     }
     asked
@@ -340,6 +357,8 @@ fn refusals(
     let mut all = [const { Vec::new() }; Why::ALL.len()];
     let refused = |asked: &[Asked]| asked.iter().filter(|one| one.refused.is_some()).count();
     let _ = writeln!(report, "  refused: {} of {} real questions", refused(real), real.len());
+    let state = real.iter().filter(|one| one.state).count();
+    let _ = writeln!(report, "  taken for questions for how the greenhouse stands: {state} of {}", real.len());
     for ((name, why), all) in REASONS.into_iter().zip(&mut all) {
         let questions = refuse.iter().filter(|question| question.why == Some(why));
         let asked = questions.map(|question| ask(question)).collect::<Result<Vec<_>, _>>()?;

@@ -16,7 +16,7 @@ use tomato_assistant::{
 
 use super::{
     artifact::{ArtifactError, at},
-    questions::{self, Narrow, QuestionsError, Refused, Why, Wording},
+    questions::{self, Narrow, QuestionsError, Refused, Why},
 };
 
 /// The curated entries.
@@ -41,8 +41,10 @@ pub const HARMFUL: &str = "data/text/harmful.txt";
 pub const UNANSWERABLE: &str = "data/text/unanswerable.txt";
 /// What growers ask that sounds like these two and has an answer.
 pub const ANSWERABLE: &str = "data/text/answerable.txt";
+/// What growers ask that the readings answer: how the greenhouse stands. Every sixth line is learnt from by nothing.
+pub const STATE: &str = "data/text/state.txt";
 /// What is told apart from the questions about the entries, a line each.
-pub const TOLD_APART: [&str; 4] = [OFF_TOPIC, HARMFUL, UNANSWERABLE, ANSWERABLE];
+pub const TOLD_APART: [&str; 5] = [OFF_TOPIC, HARMFUL, UNANSWERABLE, ANSWERABLE, STATE];
 
 /// The adapter that is shipped, and what it is.
 pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
@@ -57,9 +59,13 @@ pub const ENCODER_ADAPTER_CONFIG: &str = "data/model/encoder/adapter_config.json
 /// How its training went; for `report.html` only.
 pub const TRAINING: &str = "data/model/training.json";
 /// What [`Sources::searched`] is made from.
-pub const SEARCHED: [&str; 4] = [ENTRIES, questions::NARROW, questions::BROAD, questions::WORDINGS];
+pub const SEARCHED: [&str; 5] =
+    [ENTRIES, questions::NARROW, questions::BROAD, questions::SENTENCES, questions::WORDINGS];
 
-const FILES: [&str; 14] = [
+/// One of so many questions for how the greenhouse stands is kept to measure with.
+const HELD: usize = 6;
+
+const FILES: [&str; 16] = [
     ENTRIES,
     CLIMATE,
     VOCABULARY,
@@ -68,12 +74,14 @@ const FILES: [&str; 14] = [
     ADAPTER_CONFIG,
     questions::NARROW,
     questions::BROAD,
+    questions::SENTENCES,
     questions::WORDINGS,
     questions::REFUSED,
     OFF_TOPIC,
     HARMFUL,
     UNANSWERABLE,
     ANSWERABLE,
+    STATE,
 ];
 
 /// Needed by some recipes only: where they are missing, what reads them says so.
@@ -180,6 +188,16 @@ impl Sources {
         Ok([texts(Why::OffTopic, OFF_TOPIC)?, texts(Why::Unsafe, HARMFUL)?, texts(Why::Unanswerable, UNANSWERABLE)?])
     }
 
+    /// The questions for how the greenhouse stands: those to learn from, and those to measure with.
+    ///
+    /// # Errors
+    /// [`SourcesError::Artifact`].
+    pub fn state(&self) -> Result<[Vec<String>; 2], SourcesError> {
+        let numbered = self.lines(STATE)?.into_iter().enumerate();
+        let (held, learnt): (Vec<_>, Vec<_>) = numbered.partition(|(number, _)| number % HELD == HELD - 1);
+        Ok([learnt, held].map(|lines| lines.into_iter().map(|(_, line)| line).collect()))
+    }
+
     /// The lines of a file of texts, one a line.
     ///
     /// # Errors
@@ -197,28 +215,31 @@ impl Sources {
         let mut knowledge =
             Knowledge::parse(&self.read(ENTRIES)?).map_err(|cause| SourcesError::Knowledge { path, cause })?;
         for file in [questions::NARROW, questions::BROAD] {
-            add(&mut knowledge, file, questions::load(&self.root.join(file))?)?;
+            self.add(&mut knowledge, file)?;
         }
         Ok(knowledge)
     }
 
-    /// The same with their questions in other words: what is searched.
+    /// The same with questions about all their other sentences, and their own in other words: what is searched.
     ///
     /// # Errors
     /// [`SourcesError`].
     pub fn searched(&self) -> Result<Knowledge, SourcesError> {
         let mut knowledge = self.knowledge()?;
-        let wordings: Vec<Wording> = questions::load(&self.root.join(questions::WORDINGS))?;
-        add(&mut knowledge, questions::WORDINGS, wordings.into_iter().map(Narrow::from).collect())?;
+        for file in [questions::SENTENCES, questions::WORDINGS] {
+            self.add(&mut knowledge, file)?;
+        }
         Ok(knowledge)
     }
-}
 
-fn add(knowledge: &mut Knowledge, file: &'static str, questions: Vec<Narrow>) -> Result<(), SourcesError> {
-    for Narrow { entry, question, .. } in questions {
-        if !knowledge.add_question(&entry, &question) {
-            return Err(SourcesError::NoEntry { file, question, entry });
+    fn add(&self, knowledge: &mut Knowledge, file: &'static str) -> Result<(), SourcesError> {
+        for Narrow { entry, question, answer } in questions::load(&self.root.join(file))? {
+            // Of the half of an answer nothing can be said to be the detail.
+            let answer = if file == questions::BROAD { &[][..] } else { &answer };
+            if !knowledge.add_question(&entry, &question, answer) {
+                return Err(SourcesError::NoEntry { file, question, entry });
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -9,7 +9,10 @@ use candle_core::{D, Device, Tensor, Var};
 use candle_nn::ops::log_softmax;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
 use tomato_assistant::{
     engine::{EngineError, sentence::SentenceEncoder},
     knowledge::{
@@ -29,6 +32,10 @@ use super::{
 
 /// A passage is learnt with instead of another question once in so many.
 const PASSAGE: f64 = 0.35;
+/// In one of so many steps questions about details are learnt, each with the sentence that answers it.
+const DETAILS: usize = 5;
+/// Of an entry so many at most, each with another sentence: to be told apart from each other.
+const OF_ONE: usize = 4;
 /// Entries among which the near ones of a step are drawn.
 const NEAREST: usize = 12;
 /// Near entries that come with one drawn by chance, in every other step.
@@ -65,7 +72,8 @@ pub enum TuneError {
 
 /// What an entry is learnt by, as ids.
 struct Material {
-    questions: Vec<Vec<u32>>,
+    /// Each with the passages that answer it.
+    questions: Vec<(Vec<u32>, Vec<usize>)>,
     passages: Vec<Vec<u32>>,
 }
 
@@ -89,7 +97,8 @@ pub fn run(
     }
     let material = entries.iter().map(|entry| material(&encoder, entry)).collect::<Result<Vec<_>, _>>()?;
     let refused = |texts: &Vec<String>| {
-        let questions = texts.iter().map(|text| encoder.ids(text)).collect::<Result<_, _>>()?;
+        let questions =
+            texts.iter().map(|text| Ok((encoder.ids(text)?, Vec::new()))).collect::<Result<_, EngineError>>()?;
         Ok::<_, EngineError>(Material { questions, passages: Vec::new() })
     };
     let others = others.iter().filter(|texts| !texts.is_empty()).map(refused).collect::<Result<Vec<_>, _>>()?;
@@ -103,9 +112,15 @@ pub fn run(
     bar.set_length(table.steps as u64);
     let mut losses = Vec::new();
     for step in 0..table.steps {
-        let chosen = choose(&mut draw, table.entries, &near, step % 2 == 1);
-        let texts = chosen.iter().map(|&entry| &material[entry]).chain(&others);
-        let pairs: Vec<(&[u32], &[u32])> = texts.map(|material| pair(&mut draw, material)).collect();
+        let mut pairs = Vec::new();
+        if step % DETAILS == DETAILS - 1 {
+            pairs = details(&mut draw, table.entries, &material);
+        }
+        if pairs.len() < 2 {
+            let chosen = choose(&mut draw, table.entries, &near, step % 2 == 1);
+            let texts = chosen.iter().map(|&entry| &material[entry]).chain(&others);
+            pairs = texts.map(|material| pair(&mut draw, material)).collect();
+        }
         losses.push(learn(&encoder, &pairs, table.sharpness, &mut adam)?);
         adam.health()?;
         let warm = ((step + 1) as f64 / table.warmup.max(1) as f64).min(1.0);
@@ -126,14 +141,19 @@ pub fn run(
 fn material(encoder: &SentenceEncoder, entry: &Entry) -> Result<Material, EngineError> {
     let all = texts(entry);
     let (questions, passages) = all.split_at(asked(entry));
-    let read = |texts: &[String], kept: &dyn Fn(usize) -> bool| {
-        let kept = texts.iter().enumerate().filter(|(place, _)| kept(*place));
-        kept.map(|(_, text)| encoder.ids(text)).collect::<Result<Vec<_>, _>>()
+    // The entry's own question comes first, then the paraphrases; those about details are the last.
+    let first_detail = questions.len() - entry.details.len();
+    let is_learnt = |place: usize| !(1..=entry.paraphrases.len()).contains(&place) || !is_held(place - 1);
+    let answer = |place: usize| match place.checked_sub(first_detail) {
+        Some(detail) => entry.details[detail].sentences.clone(),
+        None => (0..passages.len()).collect(),
     };
+    let learnt = questions.iter().enumerate().filter(|(place, _)| is_learnt(*place));
     Ok(Material {
-        // The entry's own question comes first, then the paraphrases.
-        questions: read(questions, &|place| !(1..=entry.paraphrases.len()).contains(&place) || !is_held(place - 1))?,
-        passages: read(passages, &|_| true)?,
+        questions: learnt
+            .map(|(place, text)| Ok((encoder.ids(text)?, answer(place))))
+            .collect::<Result<_, EngineError>>()?,
+        passages: passages.iter().map(|text| encoder.ids(text)).collect::<Result<_, _>>()?,
     })
 }
 
@@ -169,15 +189,39 @@ fn choose(draw: &mut Draw, count: usize, near: &[Vec<usize>], companies: bool) -
     chosen
 }
 
-/// A question of an entry, and another question or a passage of it.
+/// A question of an entry, and another question of it or a passage that answers it.
 fn pair<'a>(draw: &mut Draw, material: &'a Material) -> (&'a [u32], &'a [u32]) {
     let first = draw.below(material.questions.len());
-    if !material.passages.is_empty() && (material.questions.len() < 2 || draw.share() < PASSAGE) {
-        let passage: &Vec<u32> = draw.one(&material.passages);
-        return (&material.questions[first], passage);
+    let (question, answer) = &material.questions[first];
+    if !answer.is_empty() && (material.questions.len() < 2 || draw.share() < PASSAGE) {
+        return (question, &material.passages[*draw.one(answer)]);
     }
     let other = (first + 1 + draw.below((material.questions.len() - 1).max(1))) % material.questions.len();
-    (&material.questions[first], &material.questions[other])
+    (question, &material.questions[other].0)
+}
+
+/// `count` questions about details of a few entries, each with a sentence that answers it, no sentence twice; fewer where there are
+/// not so many.
+fn details<'a>(draw: &mut Draw, count: usize, material: &'a [Material]) -> Vec<(&'a [u32], &'a [u32])> {
+    let (mut pairs, mut left): (Vec<(&[u32], &[u32])>, Vec<usize>) = (Vec::new(), (0..material.len()).collect());
+    draw.shuffle(&mut left);
+    while let Some(Material { questions, passages }) = left.pop().map(|entry| &material[entry])
+        && pairs.len() < count
+    {
+        let mut places: Vec<usize> =
+            (0..questions.len()).filter(|&place| questions[place].1.len() < passages.len()).collect();
+        draw.shuffle(&mut places);
+        let mut told = HashSet::new();
+        for (question, answer) in places.into_iter().map(|place| &questions[place]) {
+            let free: Vec<usize> = answer.iter().copied().filter(|sentence| !told.contains(sentence)).collect();
+            if pairs.len() < count && told.len() < OF_ONE && !free.is_empty() {
+                let sentence = *draw.one(&free);
+                told.insert(sentence);
+                pairs.push((question, &passages[sentence]));
+            }
+        }
+    }
+    pairs
 }
 
 /// Adds to `adam` what is learnt from `pairs`, and gives their loss: the mean of -ln of the share that the right other text has,

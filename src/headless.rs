@@ -30,6 +30,7 @@ struct Record<'a> {
     more: &'a str,
     readings_note: &'a str,
     readings_first: bool,
+    by_readings: bool,
     advice: &'a [Advice],
     references: &'a [Reference],
     refused: Option<Why>,
@@ -57,6 +58,7 @@ impl<'a> Record<'a> {
             more: &answer.more,
             readings_note: &answer.readings_note,
             readings_first: answer.readings_first,
+            by_readings: answer.by_readings,
             advice: &answer.advice,
             references: &answer.references,
             refused: answer.refused,
@@ -160,9 +162,9 @@ pub fn ask(
         writeln!(about, "\n{}", say(Msg::Considered))?;
         for considered in &answer.considered {
             writeln!(about, "  {:.2}  {}", considered.found, considered.id)?;
-            for Judged { text, score, chosen } in &considered.sentences {
+            for Judged { text, score, asked, chosen } in &considered.sentences {
                 let score = score.map_or("     -".into(), |score| format!("{score:>6.2}"));
-                writeln!(about, "    {} {score}  {text}", if *chosen { '*' } else { ' ' })?;
+                writeln!(about, "    {} {score} {asked:>5.2}  {text}", if *chosen { '*' } else { ' ' })?;
             }
         }
     }

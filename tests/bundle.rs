@@ -122,7 +122,7 @@ fn other_folders_are_not_bundles() {
     assert!(matches!(Bundle::open(&new), Err(BundleError::Missing(_))));
     fs::create_dir(&new).unwrap();
     assert!(matches!(Bundle::open(&new), Err(BundleError::NotABundle { .. })));
-    for text in ["", "{}", "[1, 2]", "\u{0}\u{1}", r#"{"format_version": 6, "name": "half"}"#] {
+    for text in ["", "{}", "[1, 2]", "\u{0}\u{1}", r#"{"format_version": 7, "name": "half"}"#] {
         fs::write(new.join(MANIFEST), text).unwrap();
         assert!(matches!(Bundle::open(&new), Err(BundleError::NotABundle { .. })), "{text:?}");
     }

@@ -6,39 +6,53 @@ use tomato_assistant::{
 };
 
 fn candidate(found: f32, scores: &[f32]) -> Candidate {
-    Candidate { found, scores: scores.to_vec() }
+    Candidate { found, scores: scores.to_vec(), asked: vec![0.0; scores.len()] }
 }
 
 #[test]
 fn a_detail_is_answered_by_the_one_sentence_and_the_rest_of_its_entry_follows() {
     let choice = choose(&[candidate(3.0, &[-4.0, 3.0, -3.0]), candidate(2.8, &[-5.0, -6.0])]);
-    assert_eq!(choice, Choice { direct: vec![(0, vec![1])], more: vec![0, 2], ..Choice::default() });
-    // A sentence that is almost as good comes with it, in the entry's order.
-    assert_eq!(choose(&[candidate(3.0, &[2.0, -3.0, 3.0])]).direct, [(0, vec![0, 2])]);
+    let expected = Choice { lead: vec![1], direct: vec![(0, vec![])], more: vec![0, 2], nearest_only: false };
+    assert_eq!(choice, expected);
+    assert_eq!(choice.shown(0).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn the_lead_is_one_sentence_or_two_of_one_entry_and_what_else_answers_follows() {
+    let choice = choose(&[candidate(3.0, &[0.3, -1.0, -2.0, -6.0, 0.5]), candidate(2.9, &[-3.0, -3.0])]);
+    let expected = Choice { lead: vec![0, 4], direct: vec![(0, vec![1, 2])], more: vec![3], nearest_only: false };
+    assert_eq!(choice, expected);
+    assert_eq!(choice.shown(0).collect::<Vec<_>>(), [0, 4, 1, 2]);
+    // What is much better leads alone.
+    assert_eq!(choose(&[candidate(3.0, &[0.0, 0.0, 0.0, 0.0, 2.5, -0.2])]).lead, [4]);
+    // Another reference adds what is likelier right than wrong, after the first.
+    let choice = choose(&[candidate(3.0, &[0.6, 0.0, 0.4]), candidate(2.9, &[-3.0, 0.2])]);
+    assert_eq!((choice.lead, choice.direct), (vec![0, 2], vec![(0, vec![1]), (1, vec![1])]));
 }
 
 #[test]
 fn the_model_may_pass_over_what_the_search_found_best() {
     let choice = choose(&[candidate(3.0, &[-4.0, -5.0]), candidate(2.9, &[-4.0, 3.0])]);
-    assert_eq!(choice, Choice { direct: vec![(1, vec![1])], more: vec![0], ..Choice::default() });
+    assert_eq!((choice.lead, choice.direct, choice.more), (vec![1], vec![(1, vec![])], vec![0]));
     // Not when the search is sure.
     assert_eq!(choose(&[candidate(4.0, &[0.0, -5.0]), candidate(2.0, &[-4.0, 3.0])]).direct[0].0, 0);
 }
 
 #[test]
-fn a_whole_question_is_answered_by_what_is_near_the_best_sentence() {
-    let choice = choose(&[candidate(3.0, &[0.3, -1.0, -2.0, -6.0, 0.5]), candidate(2.9, &[-3.0, -3.0])]);
-    assert_eq!(choice, Choice { direct: vec![(0, vec![0, 1, 2, 4])], more: vec![3], ..Choice::default() });
-    // Another reference adds what is likelier right than wrong, after the first.
-    let choice = choose(&[candidate(3.0, &[0.6, 0.0, 0.4]), candidate(2.9, &[-3.0, 0.2])]);
-    assert_eq!(choice.direct, [(0, vec![0, 1, 2]), (1, vec![1])]);
+fn a_sentence_leads_that_is_known_to_answer_such_a_question() {
+    let known = Candidate { asked: vec![0.2, 0.9, 0.3], ..candidate(3.0, &[1.0, 0.0, 1.0]) };
+    assert_eq!(choose(&[known]).lead, [1]);
+    let elsewhere = Candidate { asked: vec![0.9], ..candidate(2.9, &[0.0]) };
+    let choice = choose(&[candidate(3.0, &[1.0, 1.0, 1.0, 1.0]), elsewhere]);
+    // The entry that answers the whole question is not lost for that.
+    assert_eq!((choice.lead, choice.direct), (vec![0], vec![(1, vec![]), (0, vec![0, 1, 2, 3])]));
 }
 
 #[test]
 fn the_best_is_always_shown_and_called_the_nearest_where_it_hardly_answers() {
     let nearest_only = |candidates: &[Candidate]| {
         let choice = choose(candidates);
-        assert!(!choice.direct[0].1.is_empty());
+        assert!(!choice.lead.is_empty());
         choice.nearest_only
     };
     assert!(nearest_only(&[candidate(3.0, &[-2.6, -9.0]), candidate(2.9, &[-4.0])]));
@@ -68,4 +82,12 @@ fn a_warning_comes_with_what_needs_it_and_brings_its_own() {
     let mut harmless = Choice { direct: vec![(0, vec![2])], more: vec![0, 1, 3], ..Choice::default() };
     harmless.add_warnings(0, &sentences, &warnings);
     assert_eq!(harmless.direct, [(0, vec![2])]);
+    // Whoever reads the lead alone must read what it needs.
+    let mut lead = Choice { lead: vec![0], direct: vec![(0, vec![1, 2])], more: vec![3], nearest_only: false };
+    lead.add_warnings(0, &sentences, &warnings);
+    assert_eq!(lead, Choice { lead: vec![0, 1, 3], direct: vec![(0, vec![2])], more: vec![], nearest_only: false });
+    // What stands in the lead is not said again below.
+    let mut above = Choice { lead: vec![1, 3], direct: vec![(0, vec![0])], more: vec![2], nearest_only: false };
+    above.add_warnings(0, &sentences, &warnings);
+    assert_eq!(above, Choice { lead: vec![1, 3], direct: vec![(0, vec![0])], more: vec![2], nearest_only: false });
 }

@@ -281,7 +281,7 @@ fn vectors_are_in_the_order_of_the_entries() {
     assert_eq!((together.len(), made.into_inner()), (some.len(), some.len()));
     assert!(encoder.encode_all(&[], &|_| ()).unwrap().is_empty());
     for index in (0..texts.len()).step_by(texts.len() / 7) {
-        let cosines = vectors.cosines(&encoder.encode(&texts[index]).unwrap());
+        let cosines = vectors.cosines(&encoder.encode(&texts[index]).unwrap(), 0..vectors.len());
         let largest = cosines.iter().copied().fold(f32::MIN, f32::max);
         let mean = cosines.iter().sum::<f32>() / cosines.len() as f32;
         // Eight bits a value move a cosine a little; texts of equal pieces share their vector.

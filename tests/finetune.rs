@@ -8,7 +8,7 @@ use crate::{
         checkpoint::TENSORS,
         finetune::{self, CURVE, Check, FinetuneError, Record},
         loss, merge,
-        questions::{BROAD, NARROW, REFUSED, WORDINGS},
+        questions::{BROAD, NARROW, REFUSED, SENTENCES, WORDINGS},
         recipe::{Finetune, Recipe},
         sources::{ADAPTER, ADAPTER_CONFIG, ENTRIES, Sources},
         split::held_out,
@@ -297,14 +297,14 @@ fn without_examples_there_is_no_training() {
     all.iter_mut().for_each(|entry| entry["output"] = json!("word ".repeat(400)));
     let write = |place: &Place, name: &str, text: String| fs::write(place.repository.path().join(name), text).unwrap();
     write(&long, ENTRIES, json!(all).to_string());
-    [NARROW, BROAD, WORDINGS, REFUSED].iter().for_each(|name| write(&long, name, "[]".into()));
+    [NARROW, BROAD, SENTENCES, WORDINGS, REFUSED].iter().for_each(|name| write(&long, name, "[]".into()));
     refusal(&long);
     // Nothing to see by whether it learns.
     let blind = Place::new();
     let mut all = entries(&blind.repository);
     all.retain(|entry| !held_out(entry["id"].as_str().unwrap()));
     write(&blind, ENTRIES, json!(all).to_string());
-    [NARROW, BROAD, WORDINGS, REFUSED].iter().for_each(|name| write(&blind, name, "[]".into()));
+    [NARROW, BROAD, SENTENCES, WORDINGS, REFUSED].iter().for_each(|name| write(&blind, name, "[]".into()));
     refusal(&blind);
 }
 

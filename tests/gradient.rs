@@ -1,7 +1,7 @@
 //! The hand-written gradients against candle's own of the composed operations.
 
 use candle_core::{D, DType, Device, Tensor, Var};
-use tomato_assistant::model::gradient;
+use tomato_assistant::model::{gradient, ops};
 
 use crate::tiny;
 
@@ -54,6 +54,16 @@ fn gated() {
     // More values than one core takes at once.
     let (gate, up) = (random((3, 2000)), random((3, 2000)));
     agree(&[&gate, &up], gradient::gated(&gate, &up).unwrap(), (gate.gelu().unwrap() * up.as_tensor()).unwrap());
+}
+
+#[test]
+fn gelu_in_its_exact_form() {
+    let x = Tensor::arange_step(-30f32, 30.0, 0.01, &Device::Cpu).unwrap();
+    let turned = x.reshape((2, 3000)).unwrap().t().unwrap();
+    for x in [x, turned] {
+        let ours = ops::gelu_erf(&x, ops::Pass::Infer).unwrap();
+        assert!(tiny::distance(&ours, &x.gelu_erf().unwrap()) < 1e-6);
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::{
 use indicatif::ProgressBar;
 use std::{cell::Cell, collections::BTreeMap, fs, io, path::Path};
 use tempfile::{TempDir, tempdir};
-use tomato_assistant::bundle::Bundle;
+use tomato_assistant::{bundle::Bundle, knowledge::Detail};
 
 const STAGE: Stage = Stage { number: 7, name: "test", revision: 1 };
 
@@ -362,11 +362,12 @@ fn bad_entries_make_no_bundle() {
     }
     let repository = tiny_bundle::repository(&format!("[{}]", entry("one", "")));
     let question = |id: &str| format!(r#"[{{"entry": "{id}", "question": "And then?", "answer": ["So."]}}]"#);
+    let detail = Detail { question: "And then?".into(), sentences: vec![0] };
     for (id, known) in [("one", true), ("two", false)] {
         fs::write(repository.path().join(questions::NARROW), question(id)).unwrap();
         let knowledge = Sources::find(repository.path()).unwrap().knowledge();
         match known {
-            true => assert_eq!(knowledge.unwrap().entries()[0].questions, ["And then?"]),
+            true => assert_eq!(knowledge.unwrap().entries()[0].details, [detail.clone()]),
             false => {
                 let message = knowledge.unwrap_err().to_string();
                 assert!(message.contains("narrow_questions.json") && message.contains("\"two\""), "{message}");

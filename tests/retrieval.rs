@@ -222,10 +222,10 @@ fn a_question_about_an_entry_finds_it_unless_it_is_its_own_already() {
     };
     assert_eq!(found(&knowledge), None);
     let before = texts(&knowledge.entries()[0]);
-    assert!(knowledge.add_question("aphids", "Who lets honeydew drip?"));
-    assert!(knowledge.add_question("aphids", " who lets HONEYDEW drip?"), "the same again");
-    assert!(knowledge.add_question("aphids", "what are these aphids on the young shoots?"), "its own");
-    assert!(!knowledge.add_question("lice", "Who lets honeydew drip?"));
+    assert!(knowledge.add_question("aphids", "Who lets honeydew drip?", &[]));
+    assert!(knowledge.add_question("aphids", " who lets HONEYDEW drip?", &[]), "the same again");
+    assert!(knowledge.add_question("aphids", "what are these aphids on the young shoots?", &[]), "its own");
+    assert!(!knowledge.add_question("lice", "Who lets honeydew drip?", &[]));
     assert_eq!((found(&knowledge), knowledge.entries()[0].questions.len()), (Some(0), 1));
     // It is embedded after the other questions, before the passages.
     let after = texts(&knowledge.entries()[0]);
@@ -258,7 +258,7 @@ fn with_planes(question: &str, vector: [f32; 3], signals: &[&str], planes: Plane
 #[test]
 fn an_entry_is_as_near_as_its_four_nearest_questions() {
     let mut knowledge = parse(&[entry("aphids", Category::DiseaseManagement, "What are these aphids?")]).unwrap();
-    assert!(knowledge.add_question("aphids", "four") && knowledge.add_question("aphids", "five"));
+    assert!(knowledge.add_question("aphids", "four", &[]) && knowledge.add_question("aphids", "five", &[]));
     let of = |cosine: f32| vec![cosine, (1.0 - cosine * cosine).sqrt(), 0.0];
     let asked = [0.1, 0.9, 0.5, 0.7, 0.3, 0.8].map(of);
     let passages = [of(0.0), of(0.0)];
@@ -266,6 +266,33 @@ fn an_entry_is_as_near_as_its_four_nearest_questions() {
     let query = Query { text: "lice", vector: Some(&[1.0, 0.0, 0.0]), ..Query::default() };
     let near = Index::new(knowledge.entries(), Some(vectors)).search(&query).hits[0].parts.asked;
     assert!((near - (0.9 + 0.8 + 0.7 + 0.5) / 4.0).abs() < 0.01, "{near}");
+}
+
+#[test]
+fn a_sentence_is_as_near_as_the_nearest_question_that_it_is_known_to_answer() {
+    let mut row = entry("aphids", Category::DiseaseManagement, "What are these aphids?");
+    row["output"] = json!("They are lice. Spare the ladybirds. Call an adviser.");
+    let mut knowledge = parse(&[row]).unwrap();
+    for (question, answer) in
+        [("one", "Spare the ladybirds."), ("two", "Call an adviser."), ("three", "Call an adviser.")]
+    {
+        assert!(knowledge.add_question("aphids", question, &[answer.into()]));
+    }
+    assert!(knowledge.add_question("aphids", "four", &[]));
+    let own = &knowledge.entries()[0];
+    assert_eq!(
+        (own.details.len(), own.details[2].sentences.as_slice(), own.questions.as_slice()),
+        (3, &[2][..], &["four".to_owned()][..])
+    );
+    assert_eq!(own.asked().skip(own.paraphrases.len() + 1).collect::<Vec<_>>(), ["four", "one", "two", "three"]);
+    let of = |cosine: f32| vec![cosine, (1.0 - cosine * cosine).sqrt(), 0.0];
+    let asked = std::iter::repeat_n(of(0.9), asked(own) - 3).chain([0.2, 0.5, 0.6].map(of));
+    let rows: Vec<_> = asked.chain(std::iter::repeat_n(of(0.9), 4)).collect();
+    let vectors = Vectors::quantize(&rows, Projection::identity(3), Planes::even(3));
+    let known = Index::new(knowledge.entries(), Some(vectors)).known(0, 3, &[1.0, 0.0, 0.0]);
+    let near = |found: f32, wanted: f32| (found - wanted).abs() < 0.01;
+    assert!(known[0] == 0.0 && near(known[1], 0.2) && near(known[2], 0.6), "{known:?}");
+    assert_eq!(Index::new(knowledge.entries(), None).known(0, 3, &[]), [0.0; 3]);
 }
 
 #[test]
@@ -304,9 +331,18 @@ fn readings_out_of_range_let_a_vague_question_pass() {
 }
 
 #[test]
+fn what_lies_far_on_the_side_of_the_last_plane_asks_how_the_greenhouse_stands() {
+    let state = |odds: f32| {
+        let planes = [0.0, 0.0, 0.0, odds].into_iter().flat_map(|odds| [0.0, 0.0, 0.0, odds]).collect();
+        with_planes("is it too warm in here?", [0.9, 0.1, 0.3], &[], Planes::new(3, planes).unwrap()).state
+    };
+    assert_eq!([9.0, 1.0, -9.0].map(state), [true, false, false]);
+}
+
+#[test]
 fn what_lies_far_on_the_side_of_a_plane_is_refused_for_its_reason() {
     let why = |question: &str, signals: &[&str], odds: [f32; 3]| {
-        let planes = odds.into_iter().flat_map(|odds| [0.0, 0.0, 0.0, odds]).collect();
+        let planes = odds.into_iter().chain([0.0]).flat_map(|odds| [0.0, 0.0, 0.0, odds]).collect();
         with_planes(question, [0.9, 0.1, 0.3], signals, Planes::new(3, planes).unwrap()).refused
     };
     let known = "aphids on the young shoots of my crop";

@@ -6,7 +6,7 @@ use crate::{
         ffn::BLOCK,
         prune::{self, PruneError, Pruned, Watch},
         quantize,
-        questions::{BROAD, NARROW, WORDINGS},
+        questions::{BROAD, NARROW, SENTENCES, WORDINGS},
         recipe::{BlockFormat, Prune, Quantize, Recipe},
         sources::{
             ADAPTER, ADAPTER_CONFIG, CALIBRATION_ENGLISH, CALIBRATION_KOREAN, HELD_OUT_ENGLISH, Sources, TOLD_APART,
@@ -54,7 +54,7 @@ pub fn repository() -> (TempDir, Sources) {
     let held = entries.iter().filter(|entry| split::held_out(entry["id"].as_str().unwrap())).count();
     assert!(held > 0, "the first entries hold none to measure on");
     entries.iter_mut().for_each(|entry| entry["see_also"] = Value::Array(Vec::new()));
-    for name in [NARROW, BROAD, WORDINGS] {
+    for name in [NARROW, BROAD, SENTENCES, WORDINGS] {
         let mut questions = json(name);
         questions.retain(|question| entries.iter().any(|entry| entry["id"] == question["entry"]));
         write(name, Value::Array(questions).to_string().as_bytes());

@@ -31,7 +31,7 @@ fn vectors_come_back_as_they_were_stored_and_foreign_ones_are_refused() {
     for (row, original) in rows.iter().enumerate() {
         assert!(back.row(row).iter().zip(original).all(|(a, b)| (a - b).abs() < 0.005), "{row}");
     }
-    assert!((back.cosines(&[0.6, -0.8, 0.0])[0] - 1.0).abs() < 0.01);
+    assert!((back.cosines(&[0.6, -0.8, 0.0], 0..1)[0] - 1.0).abs() < 0.01);
     let two =
         parse(&[entry("one", Category::Troubleshooting, "Why?"), entry("two", Category::Troubleshooting, "How?")]);
     let error = Vectors::parse(&bytes, two.unwrap().entries()).unwrap_err();
@@ -53,7 +53,7 @@ fn the_identity_changes_no_vector_and_a_projection_moves_both_sides() {
     let turned = Projection::new(3, vec![0.0, 0.01, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]).unwrap();
     let moved = turned.apply(&rows[0]);
     assert!(moved[0] < 0.0 && moved[1].abs() < 0.01 && moved[2] > 0.9, "{moved:?}");
-    let cosines = Vectors::quantize(&rows, turned.clone(), Planes::even(3)).cosines(&rows[1]);
+    let cosines = Vectors::quantize(&rows, turned.clone(), Planes::even(3)).cosines(&rows[1], 0..rows.len());
     let expected: f32 = moved.iter().zip(turned.apply(&rows[1])).map(|(a, b)| a * b).sum();
     assert!((cosines[0] - expected).abs() < 0.01 && (cosines[1] - 1.0).abs() < 0.01, "{cosines:?}, {expected}");
 }
@@ -65,14 +65,14 @@ fn vectors_with_a_faulty_part_are_refused_with_their_reason() {
     let good: Vec<f32> = Projection::identity(2).values().to_vec();
     let file = |projection: Option<(&[f32], [usize; 2])>, scale: f32, planes: &[f32]| {
         let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-        let (values, scales, rows) = (vec![1u8; 2 * count], bytes(&vec![scale; count]), planes.len() / 3);
+        let (values, scales, rows) = (vec![1u8; 2 * count], bytes(&vec![scale; count]), planes.len() / 4);
         let planes = bytes(planes);
         let mut tensors = vec![
             ("values", TensorView::new(Dtype::I8, vec![count, 2], &values).unwrap()),
             ("scales", TensorView::new(Dtype::F32, vec![count], &scales).unwrap()),
         ];
         if !planes.is_empty() {
-            tensors.push(("planes", TensorView::new(Dtype::F32, vec![3, rows], &planes).unwrap()));
+            tensors.push(("planes", TensorView::new(Dtype::F32, vec![4, rows], &planes).unwrap()));
         }
         let matrix = projection.map(|(values, shape)| (bytes(values), shape));
         if let Some((bytes, shape)) = &matrix {
@@ -81,9 +81,9 @@ fn vectors_with_a_faulty_part_are_refused_with_their_reason() {
         let parsed = Vectors::parse(&serialize(tensors, None).unwrap(), knowledge.entries());
         parsed.map(drop).map_err(|error| error.to_string())
     };
-    let (square, plane) = (Some((&good[..], [2, 2])), &[0.5; 9][..]);
+    let (square, plane) = (Some((&good[..], [2, 2])), &[0.5; 12][..]);
     file(square, 0.5, plane).unwrap();
-    let mut nan = [1.0; 9];
+    let mut nan = [1.0; 12];
     nan[2] = f32::NAN;
     for (projection, scale, planes, expected) in [
         (None, 0.5, plane, "projection"),
@@ -91,7 +91,7 @@ fn vectors_with_a_faulty_part_are_refused_with_their_reason() {
         (Some((&nan[..4], [2, 2])), 0.5, plane, "\"projection\" holds a value that is no finite number"),
         (square, f32::INFINITY, plane, "\"scales\" holds a value that is no finite number"),
         (square, 0.5, &[], "planes"),
-        (square, 0.5, &plane[..6], "\"planes\" has the wrong type or shape"),
+        (square, 0.5, &plane[..8], "\"planes\" has the wrong type or shape"),
         (square, 0.5, &nan, "\"planes\" holds a value that is no finite number"),
     ] {
         let error = file(projection, scale, planes).unwrap_err();

@@ -4,14 +4,14 @@
 //! for word. Does NOT hold words of its own: they are in `text`.
 
 use super::{
-    Advice, Answer, Considered, Further, Judged, Question, Reference,
+    Advice, Answer, Considered, Further, Judged, PARAGRAPH, Question, Reference,
     choose::{Candidate, Choice, choose},
     library::{Library, OpenError},
     readings,
 };
 use crate::{
     bundle::Bundle,
-    climate::{Assessment, Period, Stage, assess},
+    climate::{Assessment, Measure, Period, Stage, assess},
     engine::{CONTEXT, Engine, EngineError},
     knowledge::{Entry, refusal::Why, retrieval::Hit, sentences::sentences},
     prompt::{self, Passage},
@@ -86,20 +86,27 @@ impl Answerer {
         let text = clean(&question.text)?;
         let assessment = assess(&question.snapshot, &self.library.targets, self.stage, Period::of(&question.snapshot));
         let understood = self.library.understand(&text)?;
-        let asked = question.lang.measures_named(&understood.text);
-        let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let signals = assessment.signals();
         let found = self.library.index.search(&understood.query(question.category, &signals));
+        let state = found.state && !assessment.items.is_empty() && found.refused != Some(Why::Unsafe);
+        let mut asked = question.lang.measures_named(&understood.text);
+        if state && asked.is_empty() {
+            asked = Measure::all().collect();
+        }
+        let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let readings_note = readings::explained(&note, &assessment, question.lang);
-        let readings_first = !readings_note.is_empty() && found.vague;
+        let readings_first = !readings_note.is_empty() && found.vague && !state;
         let read_as = if understood.text == text { String::new() } else { understood.text.to_string() };
         let mut answer = Answer { read_as, readings_note, readings_first, ..Answer::default() };
-        let why = found.refused.or(found.hits.is_empty().then_some(Why::OffTopic));
-        if let Some(why) = why {
+        let refused = found.refused.or(found.hits.is_empty().then_some(Why::OffTopic));
+        if state || refused.is_some() {
+            answer.refused = refused.filter(|_| !state);
+            answer.by_readings = state;
             answer.nearest = found.hits.iter().take(REFERENCES).map(|hit| reference(self.entry(hit))).collect();
             self.advise(&mut answer, &assessment, question.lang);
             answer.nearest.retain(|near| !answer.references.contains(near));
-            return Ok(refuse(answer, why, question.lang, start, on_text));
+            let msg = answer.refused.map_or(Msg::State(&assessment), Msg::Refusal);
+            return Ok(by_code(answer, &question.lang.say(&msg), start, on_text));
         }
 
         let hits = &found.hits[..REFERENCES.min(found.hits.len())];
@@ -115,7 +122,7 @@ impl Answerer {
         answer.stats.prompt_tokens = judgement.as_ref().map_or(0, |judgement| judgement.tokens);
         if !answer.stopped {
             let scores = judgement.as_ref().map(|judgement| judgement.scores.as_slice());
-            self.compose(&mut answer, &hits, scores, on_text);
+            self.compose(&mut answer, (&hits, &understood.vector), scores, on_text);
             answer.stats.time_to_first_token = before + answer.stats.reading;
         }
         if !answer.stopped {
@@ -126,11 +133,12 @@ impl Answerer {
         Ok(answer)
     }
 
-    /// Puts the chosen sentences of `hits` into `answer`, the first block one by one; `scores` are those of all their sentences.
+    /// Puts the chosen sentences of `hits` into `answer`, the first block one by one; `vector` is the question's, and `scores` are
+    /// those of all their sentences.
     fn compose(
         &self,
         answer: &mut Answer,
-        hits: &[Hit],
+        (hits, vector): (&[Hit], &[f32]),
         scores: Option<&[f32]>,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) {
@@ -144,6 +152,7 @@ impl Answerer {
             .map(|(hit, passage)| Candidate {
                 found: hit.score,
                 scores: passage.sentences.iter().filter_map(|_| rest.next().copied()).collect(),
+                asked: self.library.index.known(hit.index, passage.sentences.len(), vector),
             })
             .collect();
         let mut choice = match scores {
@@ -157,12 +166,14 @@ impl Answerer {
         answer.fallback = scores.is_none();
         answer.nearest_only = choice.nearest_only;
         let is_chosen = |reference: usize, sentence: usize| {
-            choice.direct.iter().any(|(own, sentences)| *own == reference && sentences.contains(&sentence))
+            let part = choice.direct.iter().position(|(own, _)| *own == reference);
+            part.is_some_and(|part| choice.shown(part).any(|place| place == sentence))
         };
         for (reference, (hit, passage)) in hits.iter().zip(&passages).enumerate() {
             let judged = passage.sentences.iter().enumerate().map(|(sentence, text)| Judged {
                 text: text.to_string(),
                 score: candidates[reference].scores.get(sentence).copied(),
+                asked: candidates[reference].asked[sentence],
                 chosen: is_chosen(reference, sentence),
             });
             let id = self.entry(hit).id.clone();
@@ -174,13 +185,19 @@ impl Answerer {
         let mut blocks = choice.direct.iter();
         let Some((first, chosen)) = blocks.next() else { return };
         answer.references.push(reference(self.entry(&hits[*first])));
-        for sentence in texts(*first, chosen) {
-            let gap = if answer.text.is_empty() { "" } else { " " };
-            let piece = format!("{gap}{sentence}");
-            answer.text.push_str(&piece);
-            if on_text(&piece).is_break() {
-                answer.stopped = true;
-                return;
+        for (part, places) in [&choice.lead, chosen].into_iter().enumerate() {
+            for (place, sentence) in texts(*first, places).into_iter().enumerate() {
+                let gap = match () {
+                    () if answer.text.is_empty() => "",
+                    () if part > 0 && place == 0 => PARAGRAPH,
+                    () => " ",
+                };
+                let piece = format!("{gap}{sentence}");
+                answer.text.push_str(&piece);
+                if on_text(&piece).is_break() {
+                    answer.stopped = true;
+                    return;
+                }
             }
         }
         for (other, chosen) in blocks {
@@ -252,18 +269,11 @@ fn reference(entry: &Entry) -> Reference {
     Reference { id: entry.id.clone(), title: entry.instruction.clone() }
 }
 
-/// The answer that refuses, with what `answer` has, the readings, all the same.
-fn refuse(
-    answer: Answer,
-    why: Why,
-    lang: Lang,
-    start: Instant,
-    on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
-) -> Answer {
-    let text = lang.say(&Msg::Refusal(why));
-    let _ = on_text(&text);
+/// `answer` with a fixed `text`, which the model did not choose.
+fn by_code(answer: Answer, text: &str, start: Instant, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Answer {
+    let _ = on_text(text);
     let stats = Stats { total: start.elapsed(), memory: Memory::now(), ..Stats::default() };
-    Answer { text, refused: Some(why), stats, ..answer }
+    Answer { text: text.into(), stats, ..answer }
 }
 
 /// The question without control characters and surplus white space.

@@ -80,6 +80,8 @@ pub struct Judged {
     pub text: String,
     /// The model's log of the odds that it belongs into the answer; none when the model was not trained to judge.
     pub score: Option<f32>,
+    /// How near the nearest question is that it is known to answer, as a cosine; 0 where none is known.
+    pub asked: f32,
     /// It is shown.
     pub chosen: bool,
 }
@@ -87,7 +89,8 @@ pub struct Judged {
 /// A finished answer. Its `text` is authoritative: what was streamed before may have been replaced.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
-    /// The sentences that answer, all from the first of the references.
+    /// The sentences that answer, all from the first of the references: those that answer most directly, then, in a paragraph of
+    /// their own, the others.
     pub text: String,
     /// The question with its misspelt words mended, as search and model read it; empty when nothing was.
     pub read_as: String,
@@ -99,6 +102,8 @@ pub struct Answer {
     pub readings_note: String,
     /// What to do about readings that are far out of range, in the order of the alarms, unless it is said already.
     pub advice: Vec<Advice>,
+    /// It asks how the greenhouse stands: `text` sums up the readings, by code, and the entries of the advice are all it rests on.
+    pub by_readings: bool,
     /// Its few words do not tell what the question is about: what is said to the readings comes first.
     pub readings_first: bool,
     /// Entries it rests on, best first, then those of the advice.
@@ -121,10 +126,14 @@ pub struct Answer {
     pub stats: Stats,
 }
 
+/// Between the paragraphs of [`Answer::text`].
+pub const PARAGRAPH: &str = "\n\n";
+
 impl Answer {
     /// What stands behind `text`: the number of its reference, as in "Ventilate early. [1]".
     pub fn mark(&self) -> &'static str {
-        if self.refused.is_some() || self.references.is_empty() { "" } else { " [1]" }
+        let by_code = self.refused.is_some() || self.by_readings;
+        if by_code || self.references.is_empty() { "" } else { " [1]" }
     }
 }
 

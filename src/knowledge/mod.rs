@@ -90,6 +90,16 @@ pub struct Remedy {
     pub sentences: Vec<String>,
 }
 
+/// A question that some sentences of an answer answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detail {
+    /// In a grower's words.
+    pub question: String,
+    /// The places of these sentences in the answer.
+    pub sentences: Vec<usize>,
+}
+
 /// One curated question with its reviewed answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,10 +116,13 @@ pub struct Entry {
     pub output: String,
     /// The same question in other words, at least three.
     pub paraphrases: Vec<String>,
-    /// Questions that it answers whole or in part, besides. The pipeline adds them: those that the model learns from, and wordings
-    /// that are only searched.
+    /// Questions that it answers, besides. The pipeline adds them: those that the model learns from, and wordings that are only
+    /// searched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub questions: Vec<String>,
+    /// Questions about details, added likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<Detail>,
     /// Words a grower may type that stand in none of the above.
     pub keywords: Vec<String>,
     /// Assessed readings that make this entry relevant, such as `ec_high`.
@@ -125,6 +138,14 @@ pub struct Entry {
     /// Ids of related entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub see_also: Vec<String>,
+}
+
+impl Entry {
+    /// All ways of asking it: its own question, the paraphrases, then what the pipeline added, that about details last.
+    pub fn asked(&self) -> impl Iterator<Item = &String> {
+        let own = std::iter::once(&self.instruction).chain(&self.paraphrases);
+        own.chain(&self.questions).chain(self.details.iter().map(|detail| &detail.question))
+    }
 }
 
 /// Why a knowledge file cannot be used.
@@ -175,6 +196,10 @@ impl Knowledge {
             if !entry.warnings.iter().all(|warning| says(&warning.sentence) && warning.with.iter().all(says)) {
                 return fault("a warning names a sentence that the answer does not hold");
             }
+            let count = sentences(&entry.output).count();
+            if entry.details.iter().any(|detail| detail.sentences.iter().any(|&place| place >= count)) {
+                return fault("a question about a detail names a sentence that the answer does not hold");
+            }
             for remedy in &entry.remedies {
                 if remedy.sentences.is_empty() || !remedy.sentences.iter().all(says) {
                     return fault("a remedy has no sentence, or one that the answer does not hold");
@@ -210,13 +235,19 @@ impl Knowledge {
         all.find(|(_, remedy)| remedy.signal == signal)
     }
 
-    /// Adds a question that the entry `id` answers, unless it is one of its own; false when there is no such entry.
-    pub fn add_question(&mut self, id: &str, question: &str) -> bool {
+    /// Adds a question that the entry `id` answers, unless it is one of its own; false when there is no such entry. It is one about
+    /// a detail where `answer` names the sentences of the entry's that answer it.
+    pub fn add_question(&mut self, id: &str, question: &str, answer: &[String]) -> bool {
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else { return false };
-        let known = std::iter::once(&entry.instruction).chain(&entry.paraphrases).chain(&entry.questions);
         let plain = |text: &str| text.trim().to_lowercase();
-        if !known.into_iter().any(|one| plain(one) == plain(question)) {
-            entry.questions.push(question.into());
+        if entry.asked().any(|one| plain(one) == plain(question)) {
+            return true;
+        }
+        let places = sentences(&entry.output).enumerate();
+        let places = places.filter(|(_, sentence)| answer.iter().any(|said| said == sentence)).map(|(place, _)| place);
+        match places.collect::<Vec<_>>() {
+            none if none.is_empty() => entry.questions.push(question.into()),
+            sentences => entry.details.push(Detail { question: question.into(), sentences }),
         }
         true
     }

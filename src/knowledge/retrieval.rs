@@ -3,6 +3,8 @@
 //! Turns a question, with its vector where there is a sentence encoder, into ranked entries whose score also tells a
 //! question about tomatoes from one about anything else. Does NOT know the model, the encoder or the prompt.
 
+use std::ops::Range;
+
 use super::{
     Category, Entry,
     bm25::Bm25,
@@ -41,6 +43,9 @@ const SUBJECT_WEIGHT: f32 = 0.06;
 const UNSAFE: f32 = 2.3;
 const UNANSWERABLE: f32 = 2.0;
 
+/// Log odds above which a question asks how the greenhouse stands now, which the readings answer.
+const STATE: f32 = 2.0;
+
 /// Weight of the largest share of fragments in common.
 const KNOWN_WEIGHT: f32 = 0.6;
 
@@ -75,6 +80,8 @@ pub struct Found {
     pub topic: f32,
     /// Why it is to be refused, if it is.
     pub refused: Option<Why>,
+    /// It asks how the greenhouse stands: where there are readings, they answer it.
+    pub state: bool,
     /// It is answered only because readings are out of range: its few words, all known, do not tell what it is about.
     pub vague: bool,
 }
@@ -121,10 +128,12 @@ pub struct Index {
 struct Indexed {
     category: Category,
     signals: Vec<String>,
-    /// Number of its vectors, which stand one after the other in the order of the entries.
-    texts: usize,
+    /// Where its vectors stand.
+    texts: Range<usize>,
     /// How many of them are questions; they come first.
     asked: usize,
+    /// For each of the last of these, which are about details, the places of the sentences that answer it.
+    details: Vec<Vec<usize>>,
 }
 
 impl Index {
@@ -133,11 +142,17 @@ impl Index {
     pub fn new(entries: &[Entry], vectors: Option<Vectors>) -> Self {
         let fields: Vec<_> = entries.iter().map(fields).collect();
         let [words, fragments] = terms::count(&fields);
-        let indexed = |entry: &Entry| Indexed {
-            category: entry.category,
-            signals: entry.signals.clone(),
-            texts: vectors::count(entry),
-            asked: asked(entry),
+        let mut first = 0;
+        let indexed = |entry: &Entry| {
+            let texts = first..first + vectors::count(entry);
+            first = texts.end;
+            Indexed {
+                category: entry.category,
+                signals: entry.signals.clone(),
+                texts,
+                asked: asked(entry),
+                details: entry.details.iter().map(|detail| detail.sentences.clone()).collect(),
+            }
         };
         let (words, fragments) = rayon::join(|| Bm25::new(words), || Bm25::new(fragments));
         Self { words, fragments, vectors, entries: entries.iter().map(indexed).collect() }
@@ -159,8 +174,9 @@ impl Index {
             }
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
-        let odds =
-            |why| self.vectors.as_ref().zip(query.vector).map_or(0.0, |(own, asked)| own.planes().log_odds(why, asked));
+        let planes = self.vectors.as_ref().map(Vectors::planes).zip(query.vector);
+        let odds = |why| planes.map_or(0.0, |(planes, asked)| planes.refused(why, asked));
+        let state = planes.is_some_and(|(planes, asked)| planes.state(asked) > STATE);
         let length = (1.0 + words.len() as f32).ln();
         let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * length - SUBJECT_WEIGHT * odds(Why::OffTopic);
         let steered = !query.signals.is_empty() && self.words.knows_all(&words);
@@ -172,7 +188,22 @@ impl Index {
             () if topic < ON_TOPIC - if steered { READINGS_ALLOWANCE } else { 0.0 } => Some(Why::OffTopic),
             () => None,
         };
-        Found { hits, topic, refused, vague: vague && refused.is_none() }
+        Found { hits, topic, refused, state, vague: vague && refused.is_none() }
+    }
+
+    /// For each of the `sentences` of the answer of the entry at `index` how near `vector` is to the nearest question that it is
+    /// known to answer: a cosine; 0 where none is known, or none has a vector.
+    pub fn known(&self, index: usize, sentences: usize, vector: &[f32]) -> Vec<f32> {
+        let mut known = vec![0f32; sentences];
+        let entry = &self.entries[index];
+        let end = entry.texts.start + entry.asked;
+        if let Some(vectors) = &self.vectors {
+            let cosines = vectors.cosines(vector, end - entry.details.len()..end);
+            for (places, cosine) in entry.details.iter().zip(cosines) {
+                places.iter().for_each(|&place| known[place] = known[place].max(cosine));
+            }
+        }
+        known
     }
 
     /// How well each entry matches.
@@ -183,12 +214,9 @@ impl Index {
         let mut parts: Vec<Parts> =
             both.map(|(words, fragments)| Parts { words, fragments, ..Parts::default() }).collect();
         if let (Some(vectors), Some(vector)) = (&self.vectors, query.vector) {
-            let cosines = vectors.cosines(vector);
-            let mut rest = cosines.as_slice();
+            let cosines = vectors.cosines(vector, 0..vectors.len());
             for (entry, parts) in self.entries.iter().zip(&mut parts) {
-                let (own, others) = rest.split_at(entry.texts);
-                rest = others;
-                let (asked, passages) = own.split_at(entry.asked);
+                let (asked, passages) = cosines[entry.texts.clone()].split_at(entry.asked);
                 let largest = |cosines: &[f32]| cosines.iter().copied().fold(f32::MIN, f32::max);
                 parts.asked = mean_of_largest(asked);
                 if let Some((whole, sentences)) = passages.split_last() {
@@ -216,13 +244,8 @@ fn mean_of_largest(cosines: &[f32]) -> f32 {
 
 /// What is searched of an entry, with weights.
 fn fields(entry: &Entry) -> Vec<(f32, &str)> {
-    let mut fields = vec![
-        (INSTRUCTION_WEIGHT, entry.instruction.as_str()),
-        (1.0, entry.input.as_str()),
-        (1.0, entry.output.as_str()),
-    ];
-    fields.extend(
-        entry.paraphrases.iter().chain(&entry.questions).chain(&entry.keywords).map(|text| (1.0, text.as_str())),
-    );
+    let mut fields = vec![(INSTRUCTION_WEIGHT, entry.instruction.as_str())];
+    let others = [&entry.input, &entry.output].into_iter().chain(entry.asked().skip(1)).chain(&entry.keywords);
+    fields.extend(others.map(|text| (1.0, text.as_str())));
     fields
 }

@@ -79,7 +79,7 @@ impl Spelling {
                     }
                 }
             }
-            for text in entry.keywords.iter().chain(&entry.questions).chain(&entry.paraphrases) {
+            for text in entry.keywords.iter().chain(entry.asked().skip(1)) {
                 for word in lower(text).unicode_words() {
                     if !written.contains(word) {
                         written.insert(word.into());

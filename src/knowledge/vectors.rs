@@ -4,16 +4,12 @@
 //! Eight bits a value and one scale a vector: a quarter of the memory, and cosines move by less than 0.01. Does NOT know
 //! the encoder; a vector is a list of numbers of length 1.
 
-use super::{
-    Entry,
-    projection::Projection,
-    refusal::{Planes, Why},
-    sentences::sentences,
-};
+use super::{Entry, projection::Projection, refusal::Planes, sentences::sentences};
 use safetensors::{
     Dtype, SafeTensorError, SafeTensors,
     tensor::{TensorView, serialize},
 };
+use std::ops::Range;
 
 /// Why a file of vectors cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +36,7 @@ pub enum VectorsError {
 /// What is embedded of an entry: first [`asked`] texts, the ways of asking it; then its question with each sentence of the
 /// answer, at last with all of it.
 pub fn texts(entry: &Entry) -> Vec<String> {
-    let mut texts = vec![entry.instruction.clone()];
-    texts.extend(entry.paraphrases.iter().chain(&entry.questions).cloned());
+    let mut texts: Vec<String> = entry.asked().cloned().collect();
     let passages = sentences(&entry.output).chain([entry.output.as_str()]);
     texts.extend(passages.map(|passage| format!("{} {passage}", entry.instruction)));
     texts
@@ -52,9 +47,9 @@ pub fn count(entry: &Entry) -> usize {
     asked(entry) + sentences(&entry.output).count() + 1
 }
 
-/// How many of an entry's [`texts`] are questions: its own, the paraphrases, those that the pipeline added.
+/// How many of an entry's [`texts`] are questions, in the order of [`Entry::asked`].
 pub fn asked(entry: &Entry) -> usize {
-    1 + entry.paraphrases.len() + entry.questions.len()
+    entry.asked().count()
 }
 
 /// Vectors of equal width, quantized.
@@ -86,7 +81,7 @@ impl Vectors {
     }
 
     /// As a safetensors file: `values` (vectors, width; i8), `scales` (vectors; f32), `projection` (width, width; f32),
-    /// `planes` (3, width + 1; f32).
+    /// `planes` (4, width + 1; f32).
     ///
     /// # Errors
     /// [`VectorsError::Format`].
@@ -95,9 +90,9 @@ impl Vectors {
         let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
         let (scales, projection) = (bytes(&self.scales), bytes(self.projection.values()));
         let planes = bytes(self.planes.values());
-        let (count, width) = (self.scales.len(), self.width);
+        let (count, width, shape) = (self.scales.len(), self.width, self.planes.shape());
         let tensors = [
-            ("planes", TensorView::new(Dtype::F32, vec![Why::ALL.len(), width + 1], &planes)?),
+            ("planes", TensorView::new(Dtype::F32, vec![shape.0, shape.1], &planes)?),
             ("projection", TensorView::new(Dtype::F32, vec![width, width], &projection)?),
             ("scales", TensorView::new(Dtype::F32, vec![count], &scales)?),
             ("values", TensorView::new(Dtype::I8, vec![count, width], &values)?),
@@ -128,7 +123,7 @@ impl Vectors {
             return Err(VectorsError::Shape("projection"));
         }
         let planes = file.tensor("planes")?;
-        if planes.dtype() != Dtype::F32 || planes.shape() != [Why::ALL.len(), width + 1] {
+        if planes.dtype() != Dtype::F32 {
             return Err(VectorsError::Shape("planes"));
         }
         let float = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -177,14 +172,15 @@ impl Vectors {
         &self.planes
     }
 
-    /// The cosine of `query` (of this width, as the sentence encoder gives it) with each vector, in order.
-    pub fn cosines(&self, query: &[f32]) -> Vec<f32> {
+    /// The cosine of `query` (of this width, as the sentence encoder gives it) with each of the vectors `rows`, in order.
+    pub fn cosines(&self, query: &[f32], rows: Range<usize>) -> Vec<f32> {
         let query = self.projection.apply(query);
         // In whole numbers, whose sums may be made in any order and so many at once; none can be too large for 32 bits.
         let most = (i32::MAX / (128 * self.width.max(1) as i32)).min(i32::from(i16::MAX)) as f32;
         let step = query.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs())) / most;
         let query: Vec<i16> = query.iter().map(|value| (value / step).round() as i16).collect();
-        let rows = self.values.chunks_exact(self.width.max(1)).zip(&self.scales);
+        let values = &self.values[rows.start * self.width..rows.end * self.width];
+        let rows = values.chunks_exact(self.width.max(1)).zip(&self.scales[rows]);
         let product = |row: &[i8]| row.iter().zip(&query).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum::<i32>();
         rows.map(|(row, scale)| scale * step * product(row) as f32).collect()
     }

@@ -5,7 +5,7 @@
 
 use super::{
     linear::{Embedding, Linear},
-    ops::{Pass, layer_norm, softmax},
+    ops::{Pass, gelu_erf, layer_norm, softmax},
     weights::{Weights, WeightsError},
 };
 use candle_core::{D, Result, Tensor, quantized::gguf_file::Content};
@@ -180,7 +180,7 @@ impl Encoder {
         for layer in &self.layers {
             let h = self.attention(layer, &x, pass)?;
             x = self.normed(&layer.attention_norm, &(x + h)?, pass)?;
-            let h = layer.down.forward(&layer.up.forward(&x)?.gelu_erf()?)?;
+            let h = layer.down.forward(&gelu_erf(&layer.up.forward(&x)?, pass)?)?;
             x = self.normed(&layer.mlp_norm, &(x + h)?, pass)?;
         }
         let mean = x.mean(1)?;

@@ -143,7 +143,7 @@ impl Gemma3 {
             x = (x + rms_norm(&h, &layer.post_attention_norm, self.config.norm_epsilon, pass)?)?;
             let h = rms_norm(&x, &layer.mlp_norm, self.config.norm_epsilon, pass)?;
             observe(index, Site::Ffn, &h)?;
-            let neurons = gated(&layer.gate.forward(&h)?, &layer.up.forward(&h)?, pass)?;
+            let neurons = gated(&layer.gate.forward(&h)?, &layer.up.forward(&h)?)?;
             observe(index, Site::Down, &neurons)?;
             let h = layer.down.forward(&neurons)?;
             x = (x + rms_norm(&h, &layer.post_mlp_norm, self.config.norm_epsilon, pass)?)?;

@@ -5,7 +5,7 @@
 //! elsewhere they are composed of candle's own.
 
 use super::gradient;
-use candle_core::{D, DType, Device, Result, Tensor};
+use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor};
 use candle_nn::{ops, rotary_emb};
 
 /// What a forward pass is for.
@@ -78,11 +78,45 @@ pub fn masked_softmax(scores: &Tensor, mask: Option<&Tensor>, pass: Pass) -> Res
 ///
 /// # Errors
 /// Shapes that differ.
-pub fn gated(gate: &Tensor, up: &Tensor, pass: Pass) -> Result<Tensor> {
+pub fn gated(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    if gate.device().is_cpu() { gradient::gated(gate, up) } else { gate.gelu()? * up }
+}
+
+/// GELU in its exact form, with the error function, as BERT's "gelu".
+///
+/// # Errors
+/// None but candle's own.
+pub fn gelu_erf(x: &Tensor, pass: Pass) -> Result<Tensor> {
     match pass {
-        Pass::Train if gate.device().is_cpu() => gradient::gated(gate, up),
-        Pass::Train | Pass::Infer => gate.gelu()? * up,
+        Pass::Infer if x.device().is_cpu() => x.contiguous()?.apply_op1_no_bwd(&GeluErf),
+        Pass::Infer | Pass::Train => x.gelu_erf(),
     }
+}
+
+/// candle's own takes a fifth of the encoder's time: its error function goes value by value.
+struct GeluErf;
+
+impl CustomOp1 for GeluErf {
+    fn name(&self) -> &'static str {
+        "gelu-erf"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let first = layout.start_offset();
+        let x = &x.as_slice::<f32>()?[first..first + layout.shape().elem_count()];
+        let y = x.iter().map(|x| 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)));
+        Ok((CpuStorage::F32(y.collect()), layout.shape().clone()))
+    }
+}
+
+/// The error function to 3e-7, in a form that runs on many values at once: Abramowitz and Stegun, Handbook of Mathematical
+/// Functions (1964), 7.1.28.
+fn erf(x: f32) -> f32 {
+    let polynomial = [0.000_276_567_2, 0.000_152_014_3, 0.009_270_527_2, 0.042_282_012_3, 0.070_523_078_4, 1.0];
+    let sum = polynomial.iter().fold(0.000_043_063_8, |sum, next| sum * x.abs() + next);
+    let power = sum * sum * sum * sum;
+    let power = power * power * power * power;
+    (1.0 - 1.0 / power).copysign(x)
 }
 
 /// Cosines and sines of rotary position embeddings (Su et al. 2021, arXiv 2104.09864), half-split pairs as in Gemma.

@@ -191,6 +191,7 @@ pub fn say(msg: &Msg) -> String {
         }
         Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
         Msg::Refused => "Sorry, I have no answer.".into(),
+        Msg::State(assessment) => climate::state(assessment),
         Msg::Refusal(why) => match why {
             Why::OffTopic => {
                 "Nothing in the reviewed entries answers this question. I help with growing tomatoes in a greenhouse: diseases \
@@ -216,7 +217,7 @@ pub fn say(msg: &Msg) -> String {
         Msg::ReadingsWhenAsked(age) => format!("Your greenhouse when you asked, {} ago", say(&Msg::Age(*age))),
         Msg::Further(question) => format!("For another question: {question}"),
         Msg::More => "More on this [1]".into(),
-        Msg::Considered => "What was read, with the search's score of each entry and the model's of each sentence (* shown):".into(),
+        Msg::Considered => "What was read, with the search's score of each entry, and for each sentence the model's and how near a known question is (* shown):".into(),
         Msg::Rests => "Based on these reviewed entries:".into(),
         Msg::BadLine(reason) => format!(
             "This line cannot be read ({reason}). A line is {{\"id\": ..., \"question\": \"...\"}} with, if wanted, \

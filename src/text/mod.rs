@@ -184,6 +184,8 @@ pub enum Msg<'a> {
     Refused,
     /// In its place: why, and what the grower can do.
     Refusal(Why),
+    /// To a question for how the greenhouse stands: how many readings are as they should be.
+    State(&'a crate::climate::Assessment),
     /// Heading above the entries to read instead.
     Nearest,
     /// The answer was stopped.

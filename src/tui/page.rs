@@ -11,7 +11,7 @@ use super::{
     widgets::{readings, wrap::wrap},
 };
 use crate::{
-    answer::{Answer, Reference},
+    answer::{Answer, PARAGRAPH, Reference},
     knowledge::Category,
     text::Msg,
 };
@@ -161,7 +161,15 @@ impl Lines {
                 self.add(&app.lang.say(&notice), theme::NOTICE);
             }
         }
-        self.add(&format!("{}{}", answer.text, answer.mark()), theme::BASE);
+        let rest = match answer.text.split_once(PARAGRAPH) {
+            Some((lead, rest)) => {
+                self.add(lead, theme::STRONG);
+                self.gap();
+                rest
+            }
+            None => &answer.text,
+        };
+        self.add(&format!("{rest}{}", answer.mark()), theme::BASE);
         if answer.stopped {
             self.add(&app.lang.say(&Msg::Stopped), theme::NOTICE);
         }

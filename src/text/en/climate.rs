@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::{
-    climate::{Assessed, Level, Measure, NoData, Period, Quantity, ReadingError, Stage},
+    climate::{Assessed, Assessment, Level, Measure, NoData, Period, Quantity, ReadingError, Stage},
     config::{Allowed, ConfigError, Problem},
     sensors::{ReplayError, SensorError},
     text::Msg,
@@ -51,6 +51,24 @@ fn side(level: Level) -> &'static str {
 /// "Humidity far above its range: what to do".
 pub fn advised(measure: Measure, level: Level) -> String {
     format!("{} {} its range: what to do", at_start(&say(&Msg::Measure(measure))), side(level))
+}
+
+/// "Your greenhouse now: 3 of 9 readings are out of range, 1 sensor does not read."
+pub fn state(assessment: &Assessment) -> String {
+    let count = |levels: &[Level]| assessment.items.iter().filter(|item| levels.contains(&item.level)).count();
+    let (faults, fine) = (count(&[Level::Fault]), count(&[Level::Ok]));
+    let read = assessment.items.len() - faults;
+    let are = match (fine, read) {
+        (_, 0) => String::new(),
+        (fine, read) if fine == read => format!(" {read} of {read} readings are as they should be."),
+        (fine, read) => format!(" {} of {read} readings are out of range.", read - fine),
+    };
+    let fault = match faults {
+        0 => String::new(),
+        1 => " 1 sensor gives no reading.".into(),
+        _ => format!(" {faults} sensors give no reading."),
+    };
+    format!("Your greenhouse now:{are}{fault}")
 }
 
 /// Short, for it stands below every explanation.
