@@ -236,7 +236,7 @@ impl Sources {
         for Narrow { entry, question, answer } in questions::load(&self.root.join(file))? {
             // Of the half of an answer nothing can be said to be the detail.
             let answer = if file == questions::BROAD { &[][..] } else { &answer };
-            if !knowledge.add_question(&entry, &question, answer) {
+            if !knowledge.add_question(&entry, &question, answer, file == questions::SENTENCES) {
                 return Err(SourcesError::NoEntry { file, question, entry });
             }
         }

@@ -13,7 +13,7 @@ use std::{
 use tomato_assistant::{
     answer::{Advice, Answer, Answerer, Further, LONGEST_QUESTION, PARAGRAPH, Question, Reference},
     bundle::Bundle,
-    climate::{Quantity, Stage},
+    climate::{NoData, Period, Quantity, Stage, Targets, assess},
     engine::CONTEXT,
     headless::snapshot,
     knowledge::{Knowledge, refusal::Why, sentences::sentences},
@@ -52,11 +52,11 @@ fn outputs() -> HashMap<String, String> {
 }
 
 /// Every sentence of `answer` is one of the entry it is said to be from, and is there as considered and chosen; in each paragraph
-/// they stand in the entry's order.
+/// but the first they stand in the entry's order.
 fn is_verbatim(answer: &Answer) {
     let outputs = outputs();
     let further = answer.further.iter().map(|further| further.sentences.join(" "));
-    let paragraphs = answer.text.split(PARAGRAPH).map(|text| (0, text.to_owned()));
+    let paragraphs = answer.text.split(PARAGRAPH).skip(1).map(|text| (0, text.to_owned()));
     for (number, text) in paragraphs.chain(further.enumerate().map(|(number, text)| (number + 1, text))) {
         let output = &outputs[&answer.references[number].id];
         let places = sentences(&text).map(|sentence| output.find(sentence).unwrap());
@@ -160,6 +160,38 @@ fn readings_far_out_of_range_bring_their_remedies() {
     // People first, however far off the rest is.
     let foul = with_readings(&mut answerer, QUESTION, &[salty[0], salty[1], (Quantity::Co2, 5000.0)]);
     assert!(foul.advice[0].on.starts_with("CO2 far above"), "{:?}", foul.advice);
+}
+
+#[test]
+fn how_the_greenhouse_stands_is_told_by_the_readings_alone() {
+    let mut answerer = answerer();
+    // The tiny encoder takes this for such a question; while a reading is out of range it is one for what to do about that.
+    let question = "what should I do now?";
+    let fine = [(Quantity::Ec, 3.0), (Quantity::Ph, 5.8)];
+    let answer = with_readings(&mut answerer, question, &fine);
+    assert!(answer.by_readings && answer.refused.is_none() && answer.considered.is_empty(), "{answer:?}");
+    assert_eq!(answer.text, "Your greenhouse now: 2 of 2 readings are as they should be.");
+    assert!(["EC 3.0 mS/cm: within", "pH 5.8: within"].iter().all(|words| answer.readings_note.contains(words)));
+    // Nothing is cited, but there is something to read.
+    assert!(answer.mark().is_empty() && answer.references.is_empty() && answer.nearest.len() == 3);
+    assert!(!with_readings(&mut answerer, question, &[(Quantity::Ec, 9.0)]).by_readings);
+    let unread = answerer.answer(&ask(question), &mut |_| ControlFlow::Continue(())).unwrap();
+    assert!(!unread.by_readings, "without a probe there is nothing to tell");
+}
+
+#[test]
+fn the_state_of_all_readings_is_one_sentence() {
+    let assessment = |readings: &[(Quantity, f32)], lost: &[Quantity]| {
+        let mut snapshot = snapshot(readings.iter().copied()).unwrap();
+        lost.iter().for_each(|&quantity| snapshot.set(quantity, Err(NoData::Stale)));
+        let targets = Targets::parse(include_str!("../data/targets.toml")).unwrap();
+        Lang::En.say(&Msg::State(&assess(&snapshot, &targets, Stage::Fruiting, Period::Day)))
+    };
+    let off = [(Quantity::Ec, 9.0), (Quantity::Ph, 5.8)];
+    assert_eq!(assessment(&off, &[]), "Your greenhouse now: 1 of 2 readings are out of range.");
+    let lost = "Your greenhouse now: 1 of 2 readings are out of range. 1 sensor gives no reading.";
+    assert_eq!(assessment(&off, &[Quantity::Co2]), lost);
+    assert_eq!(assessment(&[], &[Quantity::Co2, Quantity::Ec]), "Your greenhouse now: 2 sensors give no reading.");
 }
 
 #[test]

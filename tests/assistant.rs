@@ -20,9 +20,10 @@ use tomato_assistant::knowledge::Knowledge;
 
 pub const QUESTION: &str = "Why are the bottoms of my tomatoes black?";
 /// The fields of an answer, as agreed with whoever reads the JSON.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "advice",
     "answer",
+    "by_readings",
     "fallback",
     "further",
     "more",
@@ -90,9 +91,8 @@ fn json_has_the_agreed_fields() {
     assert_eq!(fields(&answer), FIELDS);
     assert_eq!([&answer["refused"], &answer["fallback"], &answer["more"]], [&Value::Null, &json!(true), &json!("")]);
     assert!(answer["readings_note"].as_str().unwrap().contains("EC 9.0 mS/cm"), "{answer}");
-    let references = answer["references"].as_array().unwrap();
+    let (references, advice) = (answer["references"].as_array().unwrap(), &answer["advice"][0]);
     assert_eq!((references.len(), fields(&references[0])), (2, vec!["id", "title"]));
-    let advice = &answer["advice"][0];
     assert_eq!(fields(advice), ["citation", "id", "on", "sentences", "title"]);
     assert_eq!((&advice["citation"], &advice["id"]), (&json!(2), &references[1]["id"]));
     // Nothing was read by the model.

@@ -112,8 +112,8 @@ fn another_format_version_is_told_apart_from_damage() {
     let (_temp, new, _) = place();
     write(&new, "one");
     // A later version may have fields that this program has never heard of.
-    fs::write(new.join(MANIFEST), r#"{"format_version": 7, "signature": "x"}"#).unwrap();
-    assert!(matches!(Bundle::open(&new), Err(BundleError::Version { found: 7, .. })));
+    fs::write(new.join(MANIFEST), r#"{"format_version": 8, "signature": "x"}"#).unwrap();
+    assert!(matches!(Bundle::open(&new), Err(BundleError::Version { found: 8, .. })));
 }
 
 #[test]

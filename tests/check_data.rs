@@ -41,9 +41,13 @@ fn the_data_passes_every_check() {
     let result = check_data::run(root(), false, &mut report);
     let report = String::from_utf8(report).unwrap();
     assert!(result.is_ok(), "{report}");
-    for part in
-        ["166  disease_management", "test             73        32      15", "closest entries", "hardest", "0 errors"]
-    {
+    for part in [
+        "166  disease_management",
+        "test                    73        32      15",
+        "closest entries",
+        "hardest",
+        "0 errors",
+    ] {
         assert!(report.contains(part), "{part:?} in\n{report}");
     }
 }

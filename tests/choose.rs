@@ -20,12 +20,12 @@ fn a_detail_is_answered_by_the_one_sentence_and_the_rest_of_its_entry_follows() 
 #[test]
 fn the_lead_is_one_sentence_or_two_of_one_entry_and_what_else_answers_follows() {
     let choice = choose(&[candidate(3.0, &[0.3, -1.0, -2.0, -6.0, 0.5]), candidate(2.9, &[-3.0, -3.0])]);
-    let expected = Choice { lead: vec![0, 4], direct: vec![(0, vec![1, 2])], more: vec![3], nearest_only: false };
+    let expected = Choice { lead: vec![4, 0], direct: vec![(0, vec![1, 2])], more: vec![3], nearest_only: false };
     assert_eq!(choice, expected);
-    assert_eq!(choice.shown(0).collect::<Vec<_>>(), [0, 4, 1, 2]);
+    assert_eq!(choice.shown(0).collect::<Vec<_>>(), [4, 0, 1, 2]);
     // What is much better leads alone.
-    assert_eq!(choose(&[candidate(3.0, &[0.0, 0.0, 0.0, 0.0, 2.5, -0.2])]).lead, [4]);
-    // Another reference adds what is likelier right than wrong, after the first.
+    assert_eq!(choose(&[candidate(3.0, &[0.0, 0.0, 0.0, 0.0, 3.0, -0.2])]).lead, [4]);
+    // Another reference adds what belongs to the answer, after the first.
     let choice = choose(&[candidate(3.0, &[0.6, 0.0, 0.4]), candidate(2.9, &[-3.0, 0.2])]);
     assert_eq!((choice.lead, choice.direct), (vec![0, 2], vec![(0, vec![1]), (1, vec![1])]));
 }
@@ -42,9 +42,9 @@ fn the_model_may_pass_over_what_the_search_found_best() {
 fn a_sentence_leads_that_is_known_to_answer_such_a_question() {
     let known = Candidate { asked: vec![0.2, 0.9, 0.3], ..candidate(3.0, &[1.0, 0.0, 1.0]) };
     assert_eq!(choose(&[known]).lead, [1]);
-    let elsewhere = Candidate { asked: vec![0.9], ..candidate(2.9, &[0.0]) };
+    let elsewhere = Candidate { asked: vec![0.3], ..candidate(2.9, &[0.0]) };
     let choice = choose(&[candidate(3.0, &[1.0, 1.0, 1.0, 1.0]), elsewhere]);
-    // The entry that answers the whole question is not lost for that.
+    // The entry that the search found best is not lost for that.
     assert_eq!((choice.lead, choice.direct), (vec![0], vec![(1, vec![]), (0, vec![0, 1, 2, 3])]));
 }
 

@@ -31,7 +31,11 @@ fn a_model_that_judges_says_how() {
     for considered in answer["considered"].as_array().unwrap() {
         assert_eq!(fields(considered), ["found", "id", "sentences"]);
     }
-    assert!(sentences(&answer).iter().all(|one| fields(one) == ["chosen", "score", "text"] && one["score"].is_f64()));
+    assert!(
+        sentences(&answer)
+            .iter()
+            .all(|one| fields(one) == ["asked", "chosen", "score", "text"] && one["score"].is_f64())
+    );
     let text = answer["answer"].as_str().unwrap();
     let further = answer["further"].as_array().unwrap();
     assert!(!further.is_empty());
@@ -71,8 +75,8 @@ fn a_model_that_judges_says_how() {
         let at = begin + lines[begin..].iter().position(|line| *line == head).unwrap_or_else(|| panic!("{head}"));
         for (one, line) in considered["sentences"].as_array().unwrap().iter().zip(&lines[at + 1..]) {
             let mark = if one["chosen"] == true { '*' } else { ' ' };
-            let score = one["score"].as_f64().unwrap();
-            assert_eq!(*line, format!("    {mark} {score:>6.2}  {}", one["text"].as_str().unwrap()));
+            let [score, asked] = ["score", "asked"].map(|name| one[name].as_f64().unwrap());
+            assert_eq!(*line, format!("    {mark} {score:>6.2} {asked:>5.2}  {}", one["text"].as_str().unwrap()));
         }
     }
 }

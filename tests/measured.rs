@@ -5,7 +5,9 @@ use crate::{
     stages::{
         artifact::{Artifact, Artifacts, finished},
         embed, encoder,
-        questions::{DEVELOPMENT, DEVELOPMENT_VARIANTS, TEST, TEST_VARIANTS, VALIDATION},
+        questions::{
+            DEVELOPMENT, DEVELOPMENT_VARIANTS, NARROW_DEVELOPMENT, NARROW_TEST, TEST, TEST_VARIANTS, VALIDATION,
+        },
         recipe::Tables,
         retrieval::{self, RetrievalError},
         sources::{CLIMATE, Sources},
@@ -40,6 +42,8 @@ fn only_what_was_made_together_is_measured() {
         (VALIDATION, asked.to_string()),
         (TEST, asked.to_string()),
         (DEVELOPMENT_VARIANTS, "[]".into()),
+        (NARROW_DEVELOPMENT, r#"[{"entry": "one", "question": "Why so?", "answer": ["So."]}]"#.into()),
+        (NARROW_TEST, "[]".into()),
         (TEST_VARIANTS, "[]".into()),
     ] {
         fs::write(root.path().join(name), asked).unwrap();

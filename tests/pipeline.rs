@@ -362,7 +362,7 @@ fn bad_entries_make_no_bundle() {
     }
     let repository = tiny_bundle::repository(&format!("[{}]", entry("one", "")));
     let question = |id: &str| format!(r#"[{{"entry": "{id}", "question": "And then?", "answer": ["So."]}}]"#);
-    let detail = Detail { question: "And then?".into(), sentences: vec![0] };
+    let detail = Detail { question: "And then?".into(), sentences: vec![0], unlikely: false };
     for (id, known) in [("one", true), ("two", false)] {
         fs::write(repository.path().join(questions::NARROW), question(id)).unwrap();
         let knowledge = Sources::find(repository.path()).unwrap().knowledge();

@@ -222,10 +222,10 @@ fn a_question_about_an_entry_finds_it_unless_it_is_its_own_already() {
     };
     assert_eq!(found(&knowledge), None);
     let before = texts(&knowledge.entries()[0]);
-    assert!(knowledge.add_question("aphids", "Who lets honeydew drip?", &[]));
-    assert!(knowledge.add_question("aphids", " who lets HONEYDEW drip?", &[]), "the same again");
-    assert!(knowledge.add_question("aphids", "what are these aphids on the young shoots?", &[]), "its own");
-    assert!(!knowledge.add_question("lice", "Who lets honeydew drip?", &[]));
+    assert!(knowledge.add_question("aphids", "Who lets honeydew drip?", &[], false));
+    assert!(knowledge.add_question("aphids", " who lets HONEYDEW drip?", &[], false), "the same again");
+    assert!(knowledge.add_question("aphids", "what are these aphids on the young shoots?", &[], false), "its own");
+    assert!(!knowledge.add_question("lice", "Who lets honeydew drip?", &[], false));
     assert_eq!((found(&knowledge), knowledge.entries()[0].questions.len()), (Some(0), 1));
     // It is embedded after the other questions, before the passages.
     let after = texts(&knowledge.entries()[0]);
@@ -258,7 +258,9 @@ fn with_planes(question: &str, vector: [f32; 3], signals: &[&str], planes: Plane
 #[test]
 fn an_entry_is_as_near_as_its_four_nearest_questions() {
     let mut knowledge = parse(&[entry("aphids", Category::DiseaseManagement, "What are these aphids?")]).unwrap();
-    assert!(knowledge.add_question("aphids", "four", &[]) && knowledge.add_question("aphids", "five", &[]));
+    assert!(
+        knowledge.add_question("aphids", "four", &[], false) && knowledge.add_question("aphids", "five", &[], false)
+    );
     let of = |cosine: f32| vec![cosine, (1.0 - cosine * cosine).sqrt(), 0.0];
     let asked = [0.1, 0.9, 0.5, 0.7, 0.3, 0.8].map(of);
     let passages = [of(0.0), of(0.0)];
@@ -273,25 +275,30 @@ fn a_sentence_is_as_near_as_the_nearest_question_that_it_is_known_to_answer() {
     let mut row = entry("aphids", Category::DiseaseManagement, "What are these aphids?");
     row["output"] = json!("They are lice. Spare the ladybirds. Call an adviser.");
     let mut knowledge = parse(&[row]).unwrap();
-    for (question, answer) in
-        [("one", "Spare the ladybirds."), ("two", "Call an adviser."), ("three", "Call an adviser.")]
-    {
-        assert!(knowledge.add_question("aphids", question, &[answer.into()]));
+    for (question, answer) in [
+        ("who eats them?", "Spare the ladybirds."),
+        ("who helps?", "Call an adviser."),
+        ("whom to call?", "Call an adviser."),
+    ] {
+        assert!(knowledge.add_question("aphids", question, &[answer.into()], question.contains("eats")));
     }
-    assert!(knowledge.add_question("aphids", "four", &[]));
+    assert!(knowledge.add_question("aphids", "four", &[], false));
     let own = &knowledge.entries()[0];
     assert_eq!(
         (own.details.len(), own.details[2].sentences.as_slice(), own.questions.as_slice()),
         (3, &[2][..], &["four".to_owned()][..])
     );
-    assert_eq!(own.asked().skip(own.paraphrases.len() + 1).collect::<Vec<_>>(), ["four", "one", "two", "three"]);
+    assert_eq!(
+        own.asked().skip(own.paraphrases.len() + 1).collect::<Vec<_>>(),
+        ["four", "who eats them?", "who helps?", "whom to call?"]
+    );
     let of = |cosine: f32| vec![cosine, (1.0 - cosine * cosine).sqrt(), 0.0];
-    let asked = std::iter::repeat_n(of(0.9), asked(own) - 3).chain([0.2, 0.5, 0.6].map(of));
+    let asked = std::iter::repeat_n(of(0.9), asked(own) - 3).chain([0.4, 0.5, 0.6].map(of));
     let rows: Vec<_> = asked.chain(std::iter::repeat_n(of(0.9), 4)).collect();
     let vectors = Vectors::quantize(&rows, Projection::identity(3), Planes::even(3));
     let known = Index::new(knowledge.entries(), Some(vectors)).known(0, 3, &[1.0, 0.0, 0.0]);
     let near = |found: f32, wanted: f32| (found - wanted).abs() < 0.01;
-    assert!(known[0] == 0.0 && near(known[1], 0.2) && near(known[2], 0.6), "{known:?}");
+    assert!(known[0] == 0.0 && near(known[1], 0.4 - 0.17) && near(known[2], 0.6), "{known:?}");
     assert_eq!(Index::new(knowledge.entries(), None).known(0, 3, &[]), [0.0; 3]);
 }
 

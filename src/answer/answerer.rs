@@ -88,14 +88,15 @@ impl Answerer {
         let understood = self.library.understand(&text)?;
         let signals = assessment.signals();
         let found = self.library.index.search(&understood.query(question.category, &signals));
-        let state = found.state && !assessment.items.is_empty() && found.refused != Some(Why::Unsafe);
+        // Where readings are out of range the entries may tell more than they do.
+        let state = found.state && !found.vague && !assessment.items.is_empty() && found.refused != Some(Why::Unsafe);
         let mut asked = question.lang.measures_named(&understood.text);
         if state && asked.is_empty() {
             asked = Measure::all().collect();
         }
         let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let readings_note = readings::explained(&note, &assessment, question.lang);
-        let readings_first = !readings_note.is_empty() && found.vague && !state;
+        let readings_first = !readings_note.is_empty() && found.vague;
         let read_as = if understood.text == text { String::new() } else { understood.text.to_string() };
         let mut answer = Answer { read_as, readings_note, readings_first, ..Answer::default() };
         let refused = found.refused.or(found.hits.is_empty().then_some(Why::OffTopic));

@@ -1,8 +1,7 @@
 //! Which sentences make the answer: what the search and the model say of the references -> the sentences that answer, and the
 //! rest of the entry that they are from.
 //!
-//! Every weight here was set on the development questions and on the narrow questions of held-out entries. Does NOT know what
-//! sentences say.
+//! Every weight here was set on the development questions, those about details and the others. Does NOT know what sentences say.
 
 use crate::knowledge::Warning;
 
@@ -20,7 +19,7 @@ pub struct Candidate {
 /// What is shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choice {
-    /// The sentences of the first of `direct` that answer most directly: what is shown first.
+    /// The sentences of the first of `direct` that answer most directly: what is shown first, the best before the other.
     pub lead: Vec<usize>,
     /// What else answers: a block for each reference, in the order in which they are shown, each with sentences in their own
     /// order. The first may have none left.
@@ -31,25 +30,22 @@ pub struct Choice {
     pub nearest_only: bool,
 }
 
-/// What the search and the known questions count beside the model's log odds where sentences compete for the lead. Set with
-/// the two below on the 240 narrow development questions.
-const LEAD_FOUND: f32 = 5.2;
-const LEAD_ASKED: f32 = 12.3;
+/// What the search and the known questions count beside the model's log odds where sentences compete for the lead; set with what
+/// follows on the narrow development questions.
+const LEAD_FOUND: f32 = 8.0;
+const LEAD_ASKED: f32 = 17.0;
 /// The sums of these three are this much sharper than logarithms of odds.
-const SHARPNESS: f32 = 0.65;
+const SHARPNESS: f32 = 0.6;
 /// A question about a detail: the best sentence has this share of the softmax over all of them. It needs nothing but the lead.
-const DETAIL: f32 = 0.75;
-/// Most sentences of the lead, and how far below the best one the others may lie.
+const DETAIL: f32 = 0.85;
+/// Most sentences of the lead, and how far below the best one the other may lie.
 const LEAD: usize = 2;
-const LEAD_RANGE: f32 = 2.3;
-/// How much the search counts beside the number of a reference's sentences that the model expects to belong into the answer.
+const LEAD_RANGE: f32 = 2.5;
+/// What the search counts beside the model's log odds where a sentence belongs to the answer of a whole question, and what it needs
+/// then; set on the development questions.
 const FOUND_WEIGHT: f32 = 14.0;
-/// How far below the best sentence of their reference others may lie in the answer to a whole question.
-const WHOLE_RANGE: f32 = 2.5;
-/// What a sentence of another reference needs, the search's difference included.
-const ELSEWHERE: f32 = -1.0;
-/// Log odds of the best sentence shown below which an answer says that it is only the nearest. Of the development questions 18 of
-/// 247 answers lie below, and 8 of 25 answers to what should have been refused. It refuses nothing: that would take more real
+const BELONGS: f32 = -3.0;
+/// Log odds of the best sentence below which an answer says that it is only the nearest. It refuses nothing: that would take more real
 /// answers away than wrong ones.
 const NEAREST_ONLY: f32 = -2.5;
 
@@ -59,43 +55,33 @@ pub fn choose(candidates: &[Candidate]) -> Choice {
     let found = |reference: usize| candidates[reference].found - candidates[0].found;
     let mut ranked = Vec::new();
     for (at, one) in candidates.iter().enumerate() {
-        let sentences = one.scores.iter().zip(&one.asked).enumerate();
+        let weight = |(score, asked): (&f32, &f32)| score + LEAD_FOUND * found(at) + LEAD_ASKED * asked;
         ranked.extend(
-            sentences.map(|(place, (score, asked))| (score + LEAD_FOUND * found(at) + LEAD_ASKED * asked, at, place)),
+            one.scores.iter().zip(&one.asked).map(weight).enumerate().map(|(place, weight)| (weight, at, place)),
         );
     }
     // Stable: of equals the one found first leads.
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     let Some(&(top, first, _)) = ranked.first() else { return Choice::default() };
     let near = ranked.iter().take(LEAD).filter(|(weight, at, _)| *at == first && *weight >= top - LEAD_RANGE);
-    let mut lead: Vec<usize> = near.map(|(_, _, place)| *place).collect();
-    lead.sort_unstable();
+    let lead: Vec<usize> = near.map(|(_, _, place)| *place).collect();
     let sum: f32 = ranked.iter().map(|(weight, ..)| (SHARPNESS * (weight - top)).exp()).sum();
-    let mut direct = vec![(first, Vec::new())];
-    if sum * DETAIL > 1.0 {
-        let weight = |at: usize| {
-            let expected = candidates[at].scores.iter().map(|score| 1.0 / (1.0 + (-score).exp())).sum::<f32>();
-            expected + FOUND_WEIGHT * found(at)
-        };
-        let main = (0..candidates.len()).rev().max_by(|&a, &b| weight(a).total_cmp(&weight(b))).unwrap_or(first);
-        let least = candidates[main].scores.iter().copied().fold(f32::MIN, f32::max) - WHOLE_RANGE;
-        let wanted = |at: usize, score: f32| if at == main { score >= least } else { score + found(at) >= ELSEWHERE };
-        let answers = |at: usize| {
-            let places = 0..candidates[at].scores.len();
-            let free = places.filter(|place| at != first || !lead.contains(place));
-            (at, free.filter(|&place| wanted(at, candidates[at].scores[place])).collect::<Vec<usize>>())
-        };
-        direct = vec![answers(first)];
-        let others =
-            (0..candidates.len()).filter(|&at| at == main).chain((0..candidates.len()).filter(|&at| at != main));
-        direct.extend(others.filter(|&at| at != first).map(answers).filter(|(_, places)| !places.is_empty()));
-    }
+    let is_detail = sum * DETAIL <= 1.0;
+    let belonging = |at: usize| {
+        let belongs = |score: f32| score + FOUND_WEIGHT * found(at) >= BELONGS;
+        // What the search found best answers the whole question more often than not, wherever the lead is from.
+        let whole = at == 0 && first != 0;
+        let places = (0..candidates[at].scores.len()).filter(|place| at != first || !lead.contains(place));
+        let places = places.filter(|&place| !is_detail && (whole || belongs(candidates[at].scores[place])));
+        (at, places.collect::<Vec<usize>>())
+    };
+    let mut direct = vec![belonging(first)];
+    let others = (0..candidates.len()).filter(|&at| at != first).map(belonging);
+    direct.extend(others.filter(|(_, places)| !places.is_empty()));
     let is_shown = |place: &usize| lead.contains(place) || direct[0].1.contains(place);
     let more = (0..candidates[first].scores.len()).filter(|place| !is_shown(place)).collect();
-    let others = direct.iter().flat_map(|(at, places)| places.iter().map(|&place| candidates[*at].scores[place]));
-    let shown = lead.iter().map(|&place| candidates[first].scores[place]).chain(others);
-    let nearest_only = shown.fold(f32::MIN, f32::max) < NEAREST_ONLY;
-    Choice { lead, direct, more, nearest_only }
+    let best = candidates.iter().flat_map(|one| &one.scores).copied().fold(f32::MIN, f32::max);
+    Choice { lead, direct, more, nearest_only: best < NEAREST_ONLY }
 }
 
 impl Choice {
@@ -119,6 +105,7 @@ impl Choice {
         }
         let lead = if part == 0 { self.lead.as_slice() } else { &[] };
         complete(&mut self.direct[part].1, lead, sentences, warnings);
+        self.direct[part].1.sort_unstable();
         if part == 0 {
             let shown: Vec<usize> = self.shown(0).collect();
             self.more.retain(|place| !shown.contains(place));
@@ -140,5 +127,4 @@ fn complete(chosen: &mut Vec<usize>, above: &[usize], sentences: &[&str], warnin
             }
         }
     }
-    chosen.sort_unstable();
 }

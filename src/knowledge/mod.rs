@@ -98,6 +98,9 @@ pub struct Detail {
     pub question: String,
     /// The places of these sentences in the answer.
     pub sentences: Vec<usize>,
+    /// It was written so that the sentence has one, not because it is likely to be asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlikely: bool,
 }
 
 /// One curated question with its reviewed answer.
@@ -236,8 +239,8 @@ impl Knowledge {
     }
 
     /// Adds a question that the entry `id` answers, unless it is one of its own; false when there is no such entry. It is one about
-    /// a detail where `answer` names the sentences of the entry's that answer it.
-    pub fn add_question(&mut self, id: &str, question: &str, answer: &[String]) -> bool {
+    /// a detail, `unlikely` or not, where `answer` names the sentences of the entry's that answer it.
+    pub fn add_question(&mut self, id: &str, question: &str, answer: &[String], unlikely: bool) -> bool {
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else { return false };
         let plain = |text: &str| text.trim().to_lowercase();
         if entry.asked().any(|one| plain(one) == plain(question)) {
@@ -247,7 +250,7 @@ impl Knowledge {
         let places = places.filter(|(_, sentence)| answer.iter().any(|said| said == sentence)).map(|(place, _)| place);
         match places.collect::<Vec<_>>() {
             none if none.is_empty() => entry.questions.push(question.into()),
-            sentences => entry.details.push(Detail { question: question.into(), sentences }),
+            sentences => entry.details.push(Detail { question: question.into(), sentences, unlikely }),
         }
         true
     }

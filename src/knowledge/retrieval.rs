@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{
-    Category, Entry,
+    Category, Detail, Entry,
     bm25::Bm25,
     refusal::Why,
     terms,
@@ -27,30 +27,37 @@ const LEXICAL_WEIGHT: f32 = 0.67;
 /// So many of the cosines with an entry's questions count, the largest ones: one alone may be chance. Set as the weight above.
 const NEAREST: usize = 4;
 
+/// What a question about a detail that is unlikely to be asked must be nearer than another: what growers ask about sentences is not
+/// spread evenly. Set as the weights of `answer::choose`.
+const UNLIKELY: f32 = 0.17;
+
 /// The question counts double, since it says in few words what the entry is about.
 const INSTRUCTION_WEIGHT: f32 = 2.0;
 
 /// [`Found::topic`] below this: not about tomato growing. The weights below refuse fewest of the development
 /// questions in all their wordings, and of the paraphrases left out of the index, where this refuses 95 % of those off topic.
-const ON_TOPIC: f32 = 1.127;
+const ON_TOPIC: f32 = 1.254;
 
 /// What each log odds that the question's vector is off topic takes away; how near the nearest entry's questions are counts 1.
 const SUBJECT_WEIGHT: f32 = 0.06;
 
-/// Log odds above which a question is refused because an answer could do harm, or because nobody could know it. Of 90 and 90
-/// development questions of these kinds 61 and 71 lie above. Set so that of the questions about details of entries that a
-/// plane has not learnt from, the ones most often taken for dangerous, about 1 % lie above each.
-const UNSAFE: f32 = 2.3;
-const UNANSWERABLE: f32 = 2.0;
+/// What each point of [`Found::topic`] above [`ON_TOPIC`] takes from the log odds of the three planes below: what an entry answers
+/// for certain is neither dangerous nor unknown.
+const CERTAIN: f32 = 5.0;
+
+/// Log odds above which a question is refused because an answer could do harm, or because nobody could know it; set on the
+/// development questions, those about details too. Of 90 and 90 of these kinds 68 and 73 lie above.
+const UNSAFE: f32 = 0.8;
+const UNANSWERABLE: f32 = 1.0;
 
 /// Log odds above which a question asks how the greenhouse stands now, which the readings answer.
-const STATE: f32 = 2.0;
+const STATE: f32 = 1.0;
 
 /// Weight of the largest share of fragments in common.
 const KNOWN_WEIGHT: f32 = 0.6;
 
 /// A long question covers less of itself with one entry; each doubling of its words counts this times ln 2.
-const LENGTH_WEIGHT: f32 = 0.18;
+const LENGTH_WEIGHT: f32 = 0.25;
 
 /// How much less is asked of a question without an unknown word when readings are out of range.
 const READINGS_ALLOWANCE: f32 = 0.3;
@@ -132,8 +139,8 @@ struct Indexed {
     texts: Range<usize>,
     /// How many of them are questions; they come first.
     asked: usize,
-    /// For each of the last of these, which are about details, the places of the sentences that answer it.
-    details: Vec<Vec<usize>>,
+    /// For each of the last of these, which are about details, the places of the sentences that answer it, and what it lacks.
+    details: Vec<(Vec<usize>, f32)>,
 }
 
 impl Index {
@@ -142,6 +149,7 @@ impl Index {
     pub fn new(entries: &[Entry], vectors: Option<Vectors>) -> Self {
         let fields: Vec<_> = entries.iter().map(fields).collect();
         let [words, fragments] = terms::count(&fields);
+        let detail = |detail: &Detail| (detail.sentences.clone(), if detail.unlikely { UNLIKELY } else { 0.0 });
         let mut first = 0;
         let indexed = |entry: &Entry| {
             let texts = first..first + vectors::count(entry);
@@ -151,7 +159,7 @@ impl Index {
                 signals: entry.signals.clone(),
                 texts,
                 asked: asked(entry),
-                details: entry.details.iter().map(|detail| detail.sentences.clone()).collect(),
+                details: entry.details.iter().map(detail).collect(),
             }
         };
         let (words, fragments) = rayon::join(|| Bm25::new(words), || Bm25::new(fragments));
@@ -176,15 +184,16 @@ impl Index {
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
         let planes = self.vectors.as_ref().map(Vectors::planes).zip(query.vector);
         let odds = |why| planes.map_or(0.0, |(planes, asked)| planes.refused(why, asked));
-        let state = planes.is_some_and(|(planes, asked)| planes.state(asked) > STATE);
         let length = (1.0 + words.len() as f32).ln();
         let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * length - SUBJECT_WEIGHT * odds(Why::OffTopic);
+        let certain = CERTAIN * (topic - ON_TOPIC).max(0.0);
+        let state = planes.is_some_and(|(planes, asked)| planes.state(asked) - certain > STATE);
         let steered = !query.signals.is_empty() && self.words.knows_all(&words);
         let vague = steered && words.len() <= VAGUE && topic < ON_TOPIC;
         let refused = match () {
-            () if odds(Why::Unsafe) > UNSAFE => Some(Why::Unsafe),
+            () if odds(Why::Unsafe) - certain > UNSAFE => Some(Why::Unsafe),
             () if vague => None,
-            () if odds(Why::Unanswerable) > UNANSWERABLE => Some(Why::Unanswerable),
+            () if odds(Why::Unanswerable) - certain > UNANSWERABLE => Some(Why::Unanswerable),
             () if topic < ON_TOPIC - if steered { READINGS_ALLOWANCE } else { 0.0 } => Some(Why::OffTopic),
             () => None,
         };
@@ -192,15 +201,15 @@ impl Index {
     }
 
     /// For each of the `sentences` of the answer of the entry at `index` how near `vector` is to the nearest question that it is
-    /// known to answer: a cosine; 0 where none is known, or none has a vector.
+    /// known to answer: a cosine, less [`UNLIKELY`] for one that is; 0 where none is known, or none has a vector.
     pub fn known(&self, index: usize, sentences: usize, vector: &[f32]) -> Vec<f32> {
         let mut known = vec![0f32; sentences];
         let entry = &self.entries[index];
         let end = entry.texts.start + entry.asked;
         if let Some(vectors) = &self.vectors {
             let cosines = vectors.cosines(vector, end - entry.details.len()..end);
-            for (places, cosine) in entry.details.iter().zip(cosines) {
-                places.iter().for_each(|&place| known[place] = known[place].max(cosine));
+            for ((places, less), cosine) in entry.details.iter().zip(cosines) {
+                places.iter().for_each(|&place| known[place] = known[place].max(cosine - less));
             }
         }
         known

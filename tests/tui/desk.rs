@@ -195,6 +195,7 @@ fn entries() -> Vec<Entry> {
         output: "Water evenly; the fruit lacks calcium.".into(),
         paraphrases: Vec::new(),
         questions: Vec::new(),
+        details: Vec::new(),
         keywords: Vec::new(),
         signals: Vec::new(),
         sources: vec![Source { title: "Blossom-end rot".into(), publisher: "An extension".into(), url: String::new() }],
