@@ -227,7 +227,9 @@ fn judge(
         answer.references.iter().filter_map(|reference| entries.get(reference.id.as_str()).copied()).collect();
     let note = answer.readings_note.as_str();
     let scorer = Scorer::new(question)?;
-    let given = [cited.as_slice(), &[note, question.question.as_str()]].concat();
+    // What code says of the readings, it counted.
+    let counted = if answer.by_readings { answer.text.as_str() } else { "" };
+    let given = [cited.as_slice(), &[note, counted, question.question.as_str()]].concat();
     // All that is shown, in the usual order: the answer, what other entries add, the rest of its own, advice on readings.
     let further = answer.further.iter().flat_map(|further| &further.sentences).map(String::as_str);
     let chosen: String = std::iter::once(answer.text.as_str()).chain(further).collect::<Vec<_>>().join(" ");

@@ -215,14 +215,14 @@ pub fn development(root: &Path) -> Result<Vec<Question>, QuestionsError> {
     let mut questions: Vec<Question> = load(&root.join(DEVELOPMENT))?;
     for question in &mut questions {
         let own = answers.iter().filter(|answered| answered.id == question.id);
-        question.facts = own.flat_map(|answered| &answered.answer).map(verbatim).collect();
+        question.facts = own.flat_map(|answered| &answered.answer).map(|sentence| verbatim(sentence)).collect();
     }
     Ok(questions)
 }
 
 /// The sentence as a fact.
-fn verbatim(sentence: &String) -> Fact {
-    Fact { sentence: sentence.clone(), patterns: vec![regex::escape(sentence)], from: Basis::Entries }
+fn verbatim(sentence: &str) -> Fact {
+    Fact { sentence: sentence.into(), patterns: vec![regex::escape(sentence)], from: Basis::Entries }
 }
 
 /// The questions about details for tuning of the repository at `root`, each with the sentences that answer it as its facts.
@@ -240,7 +240,7 @@ pub fn narrow_development(root: &Path, entries: &[Entry]) -> Result<Vec<Question
         stage: None,
         readings: BTreeMap::new(),
         entries: vec![narrow.entry],
-        facts: narrow.answer.iter().map(verbatim).collect(),
+        facts: narrow.answer.iter().map(|sentence| verbatim(sentence)).collect(),
     };
     Ok(load(&root.join(NARROW_DEVELOPMENT))?.into_iter().enumerate().map(question).collect())
 }

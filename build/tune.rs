@@ -70,6 +70,9 @@ pub enum TuneError {
     },
 }
 
+/// Two texts that are to lie near each other, as ids.
+type Pair<'a> = (&'a [u32], &'a [u32]);
+
 /// What an entry is learnt by, as ids.
 struct Material {
     /// Each with the passages that answer it.
@@ -190,7 +193,7 @@ fn choose(draw: &mut Draw, count: usize, near: &[Vec<usize>], companies: bool) -
 }
 
 /// A question of an entry, and another question of it or a passage that answers it.
-fn pair<'a>(draw: &mut Draw, material: &'a Material) -> (&'a [u32], &'a [u32]) {
+fn pair<'a>(draw: &mut Draw, material: &'a Material) -> Pair<'a> {
     let first = draw.below(material.questions.len());
     let (question, answer) = &material.questions[first];
     if !answer.is_empty() && (material.questions.len() < 2 || draw.share() < PASSAGE) {
@@ -202,8 +205,8 @@ fn pair<'a>(draw: &mut Draw, material: &'a Material) -> (&'a [u32], &'a [u32]) {
 
 /// `count` questions about details of a few entries, each with a sentence that answers it, no sentence twice; fewer where there are
 /// not so many.
-fn details<'a>(draw: &mut Draw, count: usize, material: &'a [Material]) -> Vec<(&'a [u32], &'a [u32])> {
-    let (mut pairs, mut left): (Vec<(&[u32], &[u32])>, Vec<usize>) = (Vec::new(), (0..material.len()).collect());
+fn details<'a>(draw: &mut Draw, count: usize, material: &'a [Material]) -> Vec<Pair<'a>> {
+    let (mut pairs, mut left) = (Vec::<Pair>::new(), (0..material.len()).collect::<Vec<usize>>());
     draw.shuffle(&mut left);
     while let Some(Material { questions, passages }) = left.pop().map(|entry| &material[entry])
         && pairs.len() < count
@@ -226,12 +229,7 @@ fn details<'a>(draw: &mut Draw, count: usize, material: &'a [Material]) -> Vec<(
 
 /// Adds to `adam` what is learnt from `pairs`, and gives their loss: the mean of -ln of the share that the right other text has,
 /// both ways.
-fn learn(
-    encoder: &SentenceEncoder,
-    pairs: &[(&[u32], &[u32])],
-    sharpness: f64,
-    adam: &mut Adam,
-) -> Result<f32, TuneError> {
+fn learn(encoder: &SentenceEncoder, pairs: &[Pair], sharpness: f64, adam: &mut Adam) -> Result<f32, TuneError> {
     let all: Vec<&[u32]> = pairs.iter().map(|pair| pair.0).chain(pairs.iter().map(|pair| pair.1)).collect();
     let mut lengths: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     all.iter().enumerate().for_each(|(place, ids)| lengths.entry(ids.len()).or_default().push(place));

@@ -367,7 +367,7 @@ fn bad_entries_make_no_bundle() {
         fs::write(repository.path().join(questions::NARROW), question(id)).unwrap();
         let knowledge = Sources::find(repository.path()).unwrap().knowledge();
         match known {
-            true => assert_eq!(knowledge.unwrap().entries()[0].details, [detail.clone()]),
+            true => assert_eq!(knowledge.unwrap().entries()[0].details, std::slice::from_ref(&detail)),
             false => {
                 let message = knowledge.unwrap_err().to_string();
                 assert!(message.contains("narrow_questions.json") && message.contains("\"two\""), "{message}");

@@ -36,19 +36,19 @@ const INSTRUCTION_WEIGHT: f32 = 2.0;
 
 /// [`Found::topic`] below this: not about tomato growing. The weights below refuse fewest of the development
 /// questions in all their wordings, and of the paraphrases left out of the index, where this refuses 95 % of those off topic.
-const ON_TOPIC: f32 = 1.254;
+const ON_TOPIC: f32 = 1.28;
 
 /// What each log odds that the question's vector is off topic takes away; how near the nearest entry's questions are counts 1.
 const SUBJECT_WEIGHT: f32 = 0.06;
 
 /// What each point of [`Found::topic`] above [`ON_TOPIC`] takes from the log odds of the three planes below: what an entry answers
 /// for certain is neither dangerous nor unknown.
-const CERTAIN: f32 = 5.0;
+const CERTAIN: f32 = 4.0;
 
 /// Log odds above which a question is refused because an answer could do harm, or because nobody could know it; set on the
 /// development questions, those about details too. Of 90 and 90 of these kinds 68 and 73 lie above.
-const UNSAFE: f32 = 0.8;
-const UNANSWERABLE: f32 = 1.0;
+const UNSAFE: f32 = 1.0;
+const UNANSWERABLE: f32 = 1.4;
 
 /// Log odds above which a question asks how the greenhouse stands now, which the readings answer.
 const STATE: f32 = 1.0;

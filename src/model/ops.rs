@@ -112,7 +112,7 @@ impl CustomOp1 for GeluErf {
 /// The error function to 3e-7, in a form that runs on many values at once: Abramowitz and Stegun, Handbook of Mathematical
 /// Functions (1964), 7.1.28.
 fn erf(x: f32) -> f32 {
-    let polynomial = [0.000_276_567_2, 0.000_152_014_3, 0.009_270_527_2, 0.042_282_012_3, 0.070_523_078_4, 1.0];
+    let polynomial = [0.000_276_567_2, 0.000_152_014_3, 0.009_270_527, 0.042_282_01, 0.070_523_078, 1.0];
     let sum = polynomial.iter().fold(0.000_043_063_8, |sum, next| sum * x.abs() + next);
     let power = sum * sum * sum * sum;
     let power = power * power * power * power;
