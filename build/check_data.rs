@@ -9,7 +9,7 @@ pub mod sets;
 pub mod wording;
 
 use super::{
-    questions::{self, Kind, Narrow, Question, QuestionsError, Refused},
+    questions::{self, Kind, Narrow, Question, QuestionsError, Refused, Wording},
     sources::TOLD_APART,
 };
 use likeness::{Pair, Vocabulary, closest_entries, closest_within};
@@ -114,7 +114,10 @@ impl Data {
             narrow_development: questions::narrow_development(root, &entries)?,
             broad: questions::load(&root.join(questions::BROAD))?,
             sentences: questions::load(&root.join(questions::SENTENCES))?,
-            wordings: questions::load(&root.join(questions::WORDINGS))?,
+            wordings: questions::load::<Wording>(&root.join(questions::WORDINGS))?
+                .into_iter()
+                .map(Narrow::from)
+                .collect(),
             refused: questions::load(&root.join(questions::REFUSED))?,
             told_apart: TOLD_APART
                 .into_iter()
@@ -222,6 +225,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     let mut warnings: Vec<_> = consensus.map(|id| format!("{id}: rests on consensus, no source was opened")).collect();
     warnings.extend(sets::elsewhere(validation, entries));
     warnings.extend(sets::elsewhere(test, entries));
+    warnings.extend(sets::unasked(&[narrow, sentences], entries));
     let mut counts = vec![format!("{} entries", entries.len())];
     counts.extend(
         entries::COUNTS.map(|(category, _)| format!("{:>5}  {}", entries::count(entries, category), category.name())),

@@ -20,11 +20,11 @@ use super::{
     planes, projection,
     questions::REFUSED,
     recipe,
-    sources::{ANSWERABLE, SEARCHED, Sources, SourcesError, TOLD_APART},
+    sources::{self, ANSWERABLE, SEARCHED, STATE, Sources, SourcesError, TOLD_APART},
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 6 };
+pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 7 };
 
 /// The vectors as the encoder gives them, for measuring what the projection is worth.
 pub const RAW: &str = "raw.safetensors";
@@ -74,7 +74,7 @@ pub fn run(
     let texts: Vec<String> = knowledge.entries().iter().flat_map(texts).collect();
     let refused = sources.refused()?;
     let answerable = sources.lines(ANSWERABLE)?;
-    let [state, _] = sources.state()?;
+    let [state, _] = sources::state(&sources.read(STATE)?);
     let others = [&refused[0], &refused[1], &refused[2], &answerable, &state];
     bar.set_length((texts.len() + others.iter().map(|texts| texts.len()).sum::<usize>()) as u64);
     let encode = |texts: &Vec<String>| encoder.encode_all(texts, &|made| bar.inc(made as u64));
@@ -90,7 +90,7 @@ pub fn run(
     // In the order of Why::ALL, then how the greenhouse stands. What is off topic is told from questions with an answer alone, the others from all that is asked.
     let planes = [
         planes::learn(table.ridge, off_topic, &[&about, &answerable])?,
-        planes::learn(table.ridge, harmful, &[&about, &answerable, unanswerable, off_topic])?,
+        planes::learn(table.ridge, harmful, &[&about, &answerable, unanswerable, off_topic, &state])?,
         planes::learn(table.ridge, unanswerable, &[&about, &answerable, harmful, off_topic, &state])?,
         planes::learn(table.ridge, &state, &[&about, &answerable, harmful, unanswerable, off_topic])?,
     ];

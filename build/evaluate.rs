@@ -206,6 +206,7 @@ fn said(text: &str, answer: Answer) -> Answer {
         more: String::new(),
         advice: Vec::new(),
         refused: None,
+        by_readings: false,
         nearest_only: false,
         ..answer
     }
@@ -257,6 +258,7 @@ fn judge(
         readings_note: note.into(),
         references: answer.references.iter().map(|reference| reference.id.clone()).collect(),
         refused: answer.refused,
+        by_readings: answer.by_readings,
         nearest_only: answer.nearest_only,
         fallback: answer.fallback,
         further: answer.further.clone(),

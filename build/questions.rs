@@ -181,9 +181,25 @@ pub struct Narrow {
     pub entry: String,
     /// In the grower's words, typing errors and all.
     pub question: String,
-    /// The sentences of the entry's answer that answer it, word for word: one or two for a detail. None where nobody said which.
-    #[serde(default)]
+    /// The sentences of the entry's answer that answer it, word for word: one or two for a detail.
     pub answer: Vec<String>,
+}
+
+/// An entry's question in other words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wording {
+    /// Id of the entry.
+    pub entry: String,
+    /// In a grower's words.
+    pub question: String,
+}
+
+impl From<Wording> for Narrow {
+    /// A question of which nobody said which sentences answer it.
+    fn from(Wording { entry, question }: Wording) -> Self {
+        Self { entry, question, answer: Vec::new() }
+    }
 }
 
 /// A question that nothing may answer, to learn refusing from.

@@ -29,11 +29,11 @@ use super::{
     artifact::{ArtifactError, Origin, at, finished},
     bundle, embed, projection,
     questions::{
-        self, DEVELOPMENT, DEVELOPMENT_VARIANTS, Kind, NARROW_DEVELOPMENT, NARROW_TEST, Question, QuestionsError, TEST,
-        TEST_VARIANTS, VALIDATION, Why,
+        self, DEVELOPMENT, DEVELOPMENT_VARIANTS, Kind, NARROW_TEST, Question, QuestionsError, TEST, TEST_VARIANTS,
+        VALIDATION, Why,
     },
     recipe,
-    sources::{Sources, SourcesError},
+    sources::{self, STATE},
 };
 
 /// Worst misses shown for each set.
@@ -72,9 +72,6 @@ pub enum RetrievalError {
     /// A question set is faulty.
     #[error(transparent)]
     Questions(#[from] QuestionsError),
-    /// The questions for how the greenhouse stands are not there.
-    #[error(transparent)]
-    Sources(#[from] SourcesError),
 }
 
 /// What was measured.
@@ -132,7 +129,7 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
     }
     let started = Instant::now();
     let library = Library::open(&bundle)?;
-    let load = started.elapsed();
+    let loaded = started.elapsed();
     let entries = library.knowledge.entries();
     let path = embedded.dir.join(embed::RAW);
     let raw = Vectors::parse(&fs::read(&path).map_err(at(&path))?, entries)?;
@@ -145,33 +142,31 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
         Ok(asked)
     };
 
-    for (name, file, variants) in [
-        ("development", DEVELOPMENT, Some(DEVELOPMENT_VARIANTS)),
-        ("narrow development", NARROW_DEVELOPMENT, None),
-        ("validation", VALIDATION, None),
-        ("test", TEST, Some(TEST_VARIANTS)),
-        ("narrow test", NARROW_TEST, None),
+    let load = |file: &str| questions::load::<Question>(&root.join(file));
+    for (name, set, variants) in [
+        ("development", load(DEVELOPMENT)?, Some((DEVELOPMENT, DEVELOPMENT_VARIANTS))),
+        ("narrow development", questions::narrow_development(root, entries)?, None),
+        ("validation", load(VALIDATION)?, None),
+        ("test", load(TEST)?, Some((TEST, TEST_VARIANTS))),
+        ("narrow test", load(NARROW_TEST)?, None),
     ] {
-        let set: Vec<Question> = match file {
-            NARROW_DEVELOPMENT => questions::narrow_development(root, entries)?,
-            _ => questions::load(&root.join(file))?,
-        };
         let of = |kinds: &[Kind]| set.iter().filter(|q| kinds.contains(&q.kind)).collect::<Vec<_>>();
         let real: Vec<Asked> =
             of(&[Kind::Plain, Kind::Readings]).into_iter().map(&mut ask).collect::<Result<_, _>>()?;
         table_of(&mut report, name, &real);
         let refuse = refusals(&mut report, &real, &of(&[Kind::Refuse]), &mut ask)?;
-        if let (DEVELOPMENT, Some(gates)) = (file, &tables.bundle.gates) {
+        if let ("development", Some(gates)) = (name, &tables.bundle.gates) {
             below = missed(gates, &real, &refuse);
         }
-        if let Some(variants) = variants {
+        if let Some((file, variants)) = variants {
             let variants = questions::variants(root, file, variants)?;
             let other_words = variants.iter().map(|(way, question)| Ok((*way, ask(question)?)));
             ways(&mut report, &other_words.collect::<Result<Vec<_>, RetrievalError>>()?);
         }
         misses(&mut report, entries, &real);
     }
-    let [_, state] = Sources::find(root)?.state()?;
+    let path = root.join(STATE);
+    let [_, state] = sources::state(&fs::read_to_string(&path).map_err(at(&path))?);
     let taken = state.iter().map(|text| Ok(library.index.search(&library.understand(text)?.query(None, &[])).state));
     let taken = taken.collect::<Result<Vec<bool>, EngineError>>()?.into_iter().filter(|taken| *taken).count();
     let _ = writeln!(report, "\nquestions for how the greenhouse stands: {taken} of {} taken for such", state.len());
@@ -187,7 +182,7 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
     let at_share = |share: usize| milliseconds(times[(times.len() - 1) * share / 100]);
     let (median, slow) = (at_share(50), at_share(99));
     let line =
-        format!("\nload {:.0} ms; a question {median:.1} ms (median), {slow:.1} ms (99 %)\n", milliseconds(load));
+        format!("\nload {:.0} ms; a question {median:.1} ms (median), {slow:.1} ms (99 %)\n", milliseconds(loaded));
     report.push_str(&line);
     Ok(Report { text: report, below })
 }
@@ -308,9 +303,8 @@ impl Asked {
 /// Those of `gates` that are missed, each with its figure; `refuse` in the order of [`Why::ALL`]. What was not asked at all is found
 /// by none.
 fn missed(gates: &recipe::Gates, real: &[Asked], refuse: &[Vec<Asked>; Why::ALL.len()]) -> Vec<String> {
-    let refused = |asked: &[Asked]| {
-        let refused = asked.iter().filter(|one| one.refused.is_some()).count();
-        100.0 * refused as f64 / asked.len().max(1) as f64
+    let share = |asked: &[Asked], is: &dyn Fn(&Asked) -> bool| {
+        100.0 * asked.iter().filter(|one| is(one)).count() as f64 / asked.len().max(1) as f64
     };
     let mut missed = Vec::new();
     for (gate, readings, least) in [("found", false, gates.found), ("found_by_readings", true, gates.found_by_readings)]
@@ -325,14 +319,15 @@ fn missed(gates: &recipe::Gates, real: &[Asked], refuse: &[Vec<Asked>; Why::ALL.
             ));
         }
     }
-    let (share, most, count) = (refused(real), gates.real_refused, real.len());
-    if share > most {
+    // Where the readings answer instead of the entries, that is as bad.
+    let (lost, most, count) = (share(real, &|one| one.refused.is_some() || one.state), gates.real_refused, real.len());
+    if lost > most {
         missed
-            .push(format!("real_refused: {share:.1} % of {count} real questions are refused, at most {most} % may be"));
+            .push(format!("real_refused: {lost:.1} % of {count} real questions are refused, at most {most} % may be"));
     }
     let bars = [gates.off_topic_refused, gates.harmful_refused, gates.unanswerable_refused];
     for ((name, _), (asked, least)) in REASONS.iter().zip(refuse.iter().zip(bars)) {
-        let (share, count) = (refused(asked), asked.len());
+        let (share, count) = (share(asked, &|one| one.refused.is_some()), asked.len());
         if share < least {
             let gate = name.replace(' ', "_");
             missed.push(format!(

@@ -11,12 +11,12 @@ use std::{
 };
 use tomato_assistant::{
     bundle::{NOTICE, sha256_file},
-    knowledge::{Knowledge, KnowledgeError},
+    knowledge::{Knowledge, KnowledgeError, sentences::sentences},
 };
 
 use super::{
     artifact::{ArtifactError, at},
-    questions::{self, Narrow, QuestionsError, Refused, Why},
+    questions::{self, Narrow, QuestionsError, Refused, Why, Wording},
 };
 
 /// The curated entries.
@@ -121,6 +121,18 @@ pub enum SourcesError {
         /// What it names.
         entry: String,
     },
+    /// An answer of other words.
+    #[error(
+        "{file}: {question:?} is answered by {sentence:?}, which its entry does not say; copy the sentence from there"
+    )]
+    NoSentence {
+        /// The question set.
+        file: &'static str,
+        /// The question.
+        question: String,
+        /// What it names.
+        sentence: String,
+    },
     /// A file cannot be read.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -132,6 +144,12 @@ pub struct Sources {
     /// Path in the repository -> SHA-256.
     hashes: BTreeMap<String, String>,
     root: PathBuf,
+}
+
+/// The questions for how the greenhouse stands, the lines of `text`: those to learn from, and those to measure with.
+pub fn state(text: &str) -> [Vec<String>; 2] {
+    let (held, learnt): (Vec<_>, Vec<_>) = text.lines().enumerate().partition(|(line, _)| line % HELD == HELD - 1);
+    [learnt, held].map(|lines| lines.into_iter().map(|(_, line)| line.into()).collect())
 }
 
 impl Sources {
@@ -188,16 +206,6 @@ impl Sources {
         Ok([texts(Why::OffTopic, OFF_TOPIC)?, texts(Why::Unsafe, HARMFUL)?, texts(Why::Unanswerable, UNANSWERABLE)?])
     }
 
-    /// The questions for how the greenhouse stands: those to learn from, and those to measure with.
-    ///
-    /// # Errors
-    /// [`SourcesError::Artifact`].
-    pub fn state(&self) -> Result<[Vec<String>; 2], SourcesError> {
-        let numbered = self.lines(STATE)?.into_iter().enumerate();
-        let (held, learnt): (Vec<_>, Vec<_>) = numbered.partition(|(number, _)| number % HELD == HELD - 1);
-        Ok([learnt, held].map(|lines| lines.into_iter().map(|(_, line)| line).collect()))
-    }
-
     /// The lines of a file of texts, one a line.
     ///
     /// # Errors
@@ -232,10 +240,22 @@ impl Sources {
         Ok(knowledge)
     }
 
+    /// Adds the questions of `file`.
     fn add(&self, knowledge: &mut Knowledge, file: &'static str) -> Result<(), SourcesError> {
-        for Narrow { entry, question, answer } in questions::load(&self.root.join(file))? {
+        let path = self.root.join(file);
+        let questions: Vec<Narrow> = match file {
+            questions::WORDINGS => questions::load::<Wording>(&path)?.into_iter().map(Narrow::from).collect(),
+            _ => questions::load(&path)?,
+        };
+        for Narrow { entry, question, answer } in questions {
             // Of the half of an answer nothing can be said to be the detail.
             let answer = if file == questions::BROAD { &[][..] } else { &answer };
+            let own = knowledge.entries().iter().find(|own| own.id == entry);
+            let says =
+                |said: &&String| !own.is_some_and(|own| sentences(&own.output).any(|sentence| sentence == *said));
+            if let (Some(_), Some(sentence)) = (own, answer.iter().find(says)) {
+                return Err(SourcesError::NoSentence { file, question, sentence: sentence.clone() });
+            }
             if !knowledge.add_question(&entry, &question, answer, file == questions::SENTENCES) {
                 return Err(SourcesError::NoEntry { file, question, entry });
             }

@@ -81,7 +81,7 @@ struct Material {
 }
 
 /// Trains on the f32 encoder `encoder` with the texts of `entries`, and with `others`, kinds of questions that are to be refused:
-/// each kind is in every step, as if one entry answered all of it. Writes the adapter into `out`; `base_sha256` is the hash of the
+/// each kind is in every step but those about details, as if one entry answered all of it. Writes the adapter into `out`; `base_sha256` is the hash of the
 /// weights that it belongs to. `bar` counts steps. The same every time.
 ///
 /// # Errors

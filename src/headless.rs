@@ -24,6 +24,7 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a Value>,
     answer: &'a str,
+    lead: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     read_as: &'a str,
     further: &'a [Further],
@@ -53,6 +54,7 @@ impl<'a> Record<'a> {
         Self {
             id,
             answer: &answer.text,
+            lead: answer.paragraphs().0,
             read_as: &answer.read_as,
             further: &answer.further,
             more: &answer.more,
@@ -141,8 +143,12 @@ pub fn ask(
     if answer.fallback {
         writeln!(about, "{}", say(Msg::Fallback))?;
     }
-    if !answer.readings_first && !answer.readings_note.is_empty() {
+    if answer.by_readings {
+        writeln!(out, "{}", answer.readings_note)?;
+    } else if !answer.readings_first && !answer.readings_note.is_empty() {
         writeln!(about, "\n{}\n{}", say(Msg::ReadingsHeading), answer.readings_note)?;
+    }
+    if !answer.readings_first {
         answer.advice.iter().try_for_each(|advice| writeln!(out, "\n{}\n{}", advice.on, advice.says.marked()))?;
     }
     if !answer.nearest.is_empty() {

@@ -147,6 +147,19 @@ pub fn labelled(
     complaints
 }
 
+/// Sentences that none of the `questions` asks about: only those that merely lead over to the next.
+pub fn unasked(questions: &[&[Narrow]], entries: &[Entry]) -> Vec<String> {
+    let asked: HashSet<(&str, &str)> = questions
+        .iter()
+        .copied()
+        .flatten()
+        .flat_map(|one| one.answer.iter().map(|sentence| (one.entry.as_str(), sentence.as_str())))
+        .collect();
+    let all = entries.iter().flat_map(|entry| sentences(&entry.output).map(|sentence| (entry.id.as_str(), sentence)));
+    let left = all.filter(|place| !asked.contains(place));
+    left.map(|(id, sentence)| format!("{id}: no question is about {sentence:?}")).collect()
+}
+
 /// Whether `sentence` is a whole one of `output`, to the full stop.
 fn says(output: &str, sentence: &str) -> bool {
     sentences(output).any(|own| own == sentence)

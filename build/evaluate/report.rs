@@ -25,7 +25,7 @@ const MEGABYTES: f64 = 100.0;
 pub struct Answered {
     /// Of the question.
     pub id: String,
-    /// `validation`, `test`, `narrow` or `development`.
+    /// `validation`, `test`, `narrow`, `development`, `narrow development`, or a way of asking the test questions.
     pub set: String,
     /// What decides the answer.
     pub kind: Kind,
@@ -45,6 +45,8 @@ pub struct Answered {
     pub references: Vec<String>,
     /// Why it was refused, if it was.
     pub refused: Option<Why>,
+    /// The readings alone answered it.
+    pub by_readings: bool,
     /// It says that it is only the nearest.
     pub nearest_only: bool,
     /// It is a whole entry, since the model cannot choose.

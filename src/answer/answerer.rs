@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bundle::Bundle,
-    climate::{Assessment, Measure, Period, Stage, assess},
+    climate::{Assessment, Period, Stage, assess},
     engine::{CONTEXT, Engine, EngineError},
     knowledge::{Entry, refusal::Why, retrieval::Hit, sentences::sentences},
     prompt::{self, Passage},
@@ -88,12 +88,12 @@ impl Answerer {
         let understood = self.library.understand(&text)?;
         let signals = assessment.signals();
         let found = self.library.index.search(&understood.query(question.category, &signals));
-        // Where readings are out of range the entries may tell more than they do.
-        let state = found.state && !found.vague && !assessment.items.is_empty() && found.refused != Some(Why::Unsafe);
         let mut asked = question.lang.measures_named(&understood.text);
-        if state && asked.is_empty() {
-            asked = Measure::all().collect();
+        if found.state && asked.is_empty() {
+            asked = assessment.items.iter().map(|item| item.measure).collect();
         }
+        // What is asked about and not measured must not be called good by the others.
+        let state = found.state && !asked.is_empty() && asked.iter().all(|&measure| assessment.get(measure).is_some());
         let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let readings_note = readings::explained(&note, &assessment, question.lang);
         let readings_first = !readings_note.is_empty() && found.vague;
@@ -198,6 +198,9 @@ impl Answerer {
                 if on_text(&piece).is_break() {
                     answer.stopped = true;
                     return;
+                }
+                if part == 0 {
+                    answer.lead = answer.text.len();
                 }
             }
         }

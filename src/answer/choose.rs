@@ -45,7 +45,7 @@ const LEAD_RANGE: f32 = 2.5;
 /// then; set on the development questions.
 const FOUND_WEIGHT: f32 = 14.0;
 const BELONGS: f32 = -3.0;
-/// Log odds of the best sentence below which an answer says that it is only the nearest. It refuses nothing: that would take more real
+/// Log odds of the best sentence shown below which an answer says that it is only the nearest. It refuses nothing: that would take more real
 /// answers away than wrong ones.
 const NEAREST_ONLY: f32 = -2.5;
 
@@ -63,8 +63,10 @@ pub fn choose(candidates: &[Candidate]) -> Choice {
     // Stable: of equals the one found first leads.
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     let Some(&(top, first, _)) = ranked.first() else { return Choice::default() };
-    let near = ranked.iter().take(LEAD).filter(|(weight, at, _)| *at == first && *weight >= top - LEAD_RANGE);
-    let lead: Vec<usize> = near.map(|(_, _, place)| *place).collect();
+    let near = |&&(weight, at, _): &&(f32, usize, usize)| at == first && weight >= top - LEAD_RANGE;
+    // The first whatever it is: where the search's numbers are none, no range holds.
+    let lead = ranked.iter().take(1).chain(ranked[1..].iter().take(LEAD - 1).filter(near));
+    let lead: Vec<usize> = lead.map(|(_, _, place)| *place).collect();
     let sum: f32 = ranked.iter().map(|(weight, ..)| (SHARPNESS * (weight - top)).exp()).sum();
     let is_detail = sum * DETAIL <= 1.0;
     let belonging = |at: usize| {
@@ -80,8 +82,10 @@ pub fn choose(candidates: &[Candidate]) -> Choice {
     direct.extend(others.filter(|(_, places)| !places.is_empty()));
     let is_shown = |place: &usize| lead.contains(place) || direct[0].1.contains(place);
     let more = (0..candidates[first].scores.len()).filter(|place| !is_shown(place)).collect();
-    let best = candidates.iter().flat_map(|one| &one.scores).copied().fold(f32::MIN, f32::max);
-    Choice { lead, direct, more, nearest_only: best < NEAREST_ONLY }
+    let others = direct.iter().flat_map(|(at, places)| places.iter().map(|&place| candidates[*at].scores[place]));
+    let shown = lead.iter().map(|&place| candidates[first].scores[place]).chain(others);
+    let nearest_only = shown.fold(f32::MIN, f32::max) < NEAREST_ONLY;
+    Choice { lead, direct, more, nearest_only }
 }
 
 impl Choice {
@@ -113,17 +117,17 @@ impl Choice {
     }
 }
 
-/// Adds to `chosen` the `warnings` that must be shown with it, unless they are there or in `above`.
+/// Adds to `chosen` the `warnings` that must be shown with it, each behind what needs it, unless they are there or in `above`.
 fn complete(chosen: &mut Vec<usize>, above: &[usize], sentences: &[&str], warnings: &[Warning]) {
     let mut before = 0;
     while chosen.len() > before {
         before = chosen.len();
         for warning in warnings {
-            let shown = |sentence: &String| chosen.iter().any(|&place| sentences[place] == sentence);
             let place = sentences.iter().position(|sentence| *sentence == warning.sentence);
             let missing = place.filter(|place| !chosen.contains(place) && !above.contains(place));
-            if let Some(place) = missing.filter(|_| warning.with.iter().any(shown)) {
-                chosen.push(place);
+            let needs = |place: &usize| warning.with.iter().any(|sentence| sentences[*place] == sentence);
+            if let (Some(place), Some(after)) = (missing, chosen.iter().position(needs)) {
+                chosen.insert(after + 1, place);
             }
         }
     }

@@ -92,6 +92,8 @@ pub struct Answer {
     /// The sentences that answer, all from the first of the references: those that answer most directly, then, in a paragraph of
     /// their own, the others.
     pub text: String,
+    /// How many bytes of `text` are the former; none where the model did not choose.
+    pub lead: usize,
     /// The question with its misspelt words mended, as search and model read it; empty when nothing was.
     pub read_as: String,
     /// What the other references add.
@@ -112,7 +114,7 @@ pub struct Answer {
     pub considered: Vec<Considered>,
     /// Why the question gets no answer, if it gets none; `text` says so. The search decides, the model refuses nothing.
     pub refused: Option<Why>,
-    /// To read instead of an answer that was refused: the entries that the search found nearest.
+    /// To read instead of an answer that was refused or given by the readings: the entries that the search found nearest.
     pub nearest: Vec<Reference>,
     /// No sentence clearly answers the question; `text` is the nearest.
     pub nearest_only: bool,
@@ -130,6 +132,12 @@ pub struct Answer {
 pub const PARAGRAPH: &str = "\n\n";
 
 impl Answer {
+    /// What answers most directly, and the others, as they are shown; either may be empty.
+    pub fn paragraphs(&self) -> (&str, &str) {
+        let (lead, rest) = self.text.split_at(self.lead);
+        (lead, rest.strip_prefix(PARAGRAPH).unwrap_or(rest))
+    }
+
     /// What stands behind `text`: the number of its reference, as in "Ventilate early. [1]".
     pub fn mark(&self) -> &'static str {
         let by_code = self.refused.is_some() || self.by_readings;

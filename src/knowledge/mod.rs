@@ -200,8 +200,12 @@ impl Knowledge {
                 return fault("a warning names a sentence that the answer does not hold");
             }
             let count = sentences(&entry.output).count();
-            if entry.details.iter().any(|detail| detail.sentences.iter().any(|&place| place >= count)) {
-                return fault("a question about a detail names a sentence that the answer does not hold");
+            let is_faulty = |detail: &Detail| {
+                let places = &detail.sentences;
+                detail.question.trim().is_empty() || places.is_empty() || places.iter().any(|&place| place >= count)
+            };
+            if entry.details.iter().any(is_faulty) {
+                return fault("a question about a detail is empty, or names no sentence of the answer");
             }
             for remedy in &entry.remedies {
                 if remedy.sentences.is_empty() || !remedy.sentences.iter().all(says) {

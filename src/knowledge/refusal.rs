@@ -23,8 +23,8 @@ impl Why {
     pub const ALL: [Why; 3] = [Why::OffTopic, Why::Unsafe, Why::Unanswerable];
 }
 
-/// The reasons, and the questions for how the greenhouse stands.
-const COUNT: usize = Why::ALL.len() + 1;
+/// How many planes there are: for the reasons, and for the questions for how the greenhouse stands.
+pub const COUNT: usize = Why::ALL.len() + 1;
 
 /// For each plane a weight for each value of a vector, and one more that is added.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,18 +57,13 @@ impl Planes {
         &self.values
     }
 
-    /// How many planes there are, each with `width` + 1 values.
-    pub fn shape(&self) -> (usize, usize) {
-        (COUNT, self.width + 1)
-    }
-
     /// Natural logarithm of the odds that `vector` is of a question to be refused for the reason `why`.
-    pub fn refused(&self, why: Why, vector: &[f32]) -> f32 {
+    pub fn refusal_odds(&self, why: Why, vector: &[f32]) -> f32 {
         self.log_odds(why as usize, vector)
     }
 
     /// The same that it is of a question for how the greenhouse stands now.
-    pub fn state(&self, vector: &[f32]) -> f32 {
+    pub fn state_odds(&self, vector: &[f32]) -> f32 {
         self.log_odds(Why::ALL.len(), vector)
     }
 

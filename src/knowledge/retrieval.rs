@@ -41,12 +41,13 @@ const ON_TOPIC: f32 = 1.28;
 /// What each log odds that the question's vector is off topic takes away; how near the nearest entry's questions are counts 1.
 const SUBJECT_WEIGHT: f32 = 0.06;
 
-/// What each point of [`Found::topic`] above [`ON_TOPIC`] takes from the log odds of the three planes below: what an entry answers
-/// for certain is neither dangerous nor unknown.
+/// What each point of [`Found::topic`] above [`ON_TOPIC`] takes from the log odds of the three planes below, and how much at most:
+/// what an entry answers for certain is hardly dangerous or unknown, but no words make a dangerous question harmless.
 const CERTAIN: f32 = 4.0;
+const MOST_CERTAIN: f32 = 1.5;
 
 /// Log odds above which a question is refused because an answer could do harm, or because nobody could know it; set on the
-/// development questions, those about details too. Of 90 and 90 of these kinds 68 and 73 lie above.
+/// development questions, those about details too.
 const UNSAFE: f32 = 1.0;
 const UNANSWERABLE: f32 = 1.4;
 
@@ -87,7 +88,8 @@ pub struct Found {
     pub topic: f32,
     /// Why it is to be refused, if it is.
     pub refused: Option<Why>,
-    /// It asks how the greenhouse stands: where there are readings, they answer it.
+    /// It asks how the greenhouse stands: where its readings tell that, they answer it, whatever `refused` says. Never where it is
+    /// refused as dangerous, nor where it is `vague`: what is out of range then says more than how much.
     pub state: bool,
     /// It is answered only because readings are out of range: its few words, all known, do not tell what it is about.
     pub vague: bool,
@@ -183,11 +185,10 @@ impl Index {
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
         let planes = self.vectors.as_ref().map(Vectors::planes).zip(query.vector);
-        let odds = |why| planes.map_or(0.0, |(planes, asked)| planes.refused(why, asked));
+        let odds = |why| planes.map_or(0.0, |(planes, asked)| planes.refusal_odds(why, asked));
         let length = (1.0 + words.len() as f32).ln();
         let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * length - SUBJECT_WEIGHT * odds(Why::OffTopic);
-        let certain = CERTAIN * (topic - ON_TOPIC).max(0.0);
-        let state = planes.is_some_and(|(planes, asked)| planes.state(asked) - certain > STATE);
+        let certain = (CERTAIN * (topic - ON_TOPIC)).clamp(0.0, MOST_CERTAIN);
         let steered = !query.signals.is_empty() && self.words.knows_all(&words);
         let vague = steered && words.len() <= VAGUE && topic < ON_TOPIC;
         let refused = match () {
@@ -197,7 +198,9 @@ impl Index {
             () if topic < ON_TOPIC - if steered { READINGS_ALLOWANCE } else { 0.0 } => Some(Why::OffTopic),
             () => None,
         };
-        Found { hits, topic, refused, state, vague: vague && refused.is_none() }
+        let state = planes.is_some_and(|(planes, asked)| planes.state_odds(asked) - certain > STATE);
+        let (state, vague) = (state && !vague && refused != Some(Why::Unsafe), vague && refused.is_none());
+        Found { hits, topic, refused, state, vague }
     }
 
     /// For each of the `sentences` of the answer of the entry at `index` how near `vector` is to the nearest question that it is

@@ -4,7 +4,12 @@
 //! Eight bits a value and one scale a vector: a quarter of the memory, and cosines move by less than 0.01. Does NOT know
 //! the encoder; a vector is a list of numbers of length 1.
 
-use super::{Entry, projection::Projection, refusal::Planes, sentences::sentences};
+use super::{
+    Entry,
+    projection::Projection,
+    refusal::{COUNT, Planes},
+    sentences::sentences,
+};
 use safetensors::{
     Dtype, SafeTensorError, SafeTensors,
     tensor::{TensorView, serialize},
@@ -90,9 +95,9 @@ impl Vectors {
         let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
         let (scales, projection) = (bytes(&self.scales), bytes(self.projection.values()));
         let planes = bytes(self.planes.values());
-        let (count, width, shape) = (self.scales.len(), self.width, self.planes.shape());
+        let (count, width) = (self.scales.len(), self.width);
         let tensors = [
-            ("planes", TensorView::new(Dtype::F32, vec![shape.0, shape.1], &planes)?),
+            ("planes", TensorView::new(Dtype::F32, vec![COUNT, width + 1], &planes)?),
             ("projection", TensorView::new(Dtype::F32, vec![width, width], &projection)?),
             ("scales", TensorView::new(Dtype::F32, vec![count], &scales)?),
             ("values", TensorView::new(Dtype::I8, vec![count, width], &values)?),
@@ -123,7 +128,7 @@ impl Vectors {
             return Err(VectorsError::Shape("projection"));
         }
         let planes = file.tensor("planes")?;
-        if planes.dtype() != Dtype::F32 {
+        if planes.dtype() != Dtype::F32 || planes.shape() != [COUNT, width + 1] {
             return Err(VectorsError::Shape("planes"));
         }
         let float = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);

@@ -1,4 +1,4 @@
-//! The few operations that exist twice: differentiable and fused (fast).
+//! The few operations that exist twice, differentiable and fused (fast), and those that candle computes slowly.
 //!
 //! candle's fused `rms_norm`, `rope` and `softmax_last_dim` cut gradients without a word (candle issues #2168, #3569),
 //! so training must never meet them; [`Pass`] is the one switch. On a CPU the differentiable ones are those of `gradient`,
@@ -74,7 +74,8 @@ pub fn masked_softmax(scores: &Tensor, mask: Option<&Tensor>, pass: Pass) -> Res
     softmax(&apart.broadcast_add(mask)?.reshape((batch, heads, rows, seen))?, pass)
 }
 
-/// `gelu(gate) * up`. candle's `gelu` is the tanh form, as Gemma's "gelu_pytorch_tanh".
+/// `gelu(gate) * up`. candle's `gelu` is the tanh form, as Gemma's "gelu_pytorch_tanh"; on a CPU it goes value by value, so the
+/// one node of `gradient` serves inference too.
 ///
 /// # Errors
 /// Shapes that differ.

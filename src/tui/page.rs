@@ -11,7 +11,7 @@ use super::{
     widgets::{readings, wrap::wrap},
 };
 use crate::{
-    answer::{Answer, PARAGRAPH, Reference},
+    answer::{Answer, Reference},
     knowledge::Category,
     text::Msg,
 };
@@ -161,15 +161,17 @@ impl Lines {
                 self.add(&app.lang.say(&notice), theme::NOTICE);
             }
         }
-        let rest = match answer.text.split_once(PARAGRAPH) {
-            Some((lead, rest)) => {
-                self.add(lead, theme::STRONG);
-                self.gap();
-                rest
-            }
-            None => &answer.text,
-        };
-        self.add(&format!("{rest}{}", answer.mark()), theme::BASE);
+        let (lead, rest) = answer.paragraphs();
+        let mark = |words: &str, last: bool| format!("{words}{}", if last { answer.mark() } else { "" });
+        if !lead.is_empty() {
+            self.add(&mark(lead, rest.is_empty()), theme::STRONG);
+        }
+        if !lead.is_empty() && !rest.is_empty() {
+            self.gap();
+        }
+        if !rest.is_empty() {
+            self.add(&mark(rest, true), theme::BASE);
+        }
         if answer.stopped {
             self.add(&app.lang.say(&Msg::Stopped), theme::NOTICE);
         }

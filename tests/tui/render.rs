@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crossterm::event::KeyCode;
+use ratatui::style::Modifier;
 use tomato_assistant::{
     answer::{Advice, Answer, Further, Reference},
     climate::{Level, Quantity},
@@ -11,6 +12,7 @@ use tomato_assistant::{
     text::{Lang, Msg},
     tui::{
         app::{Event, Target},
+        layout::Layout,
         widgets::wrap::{cells, fit, wrap},
     },
 };
@@ -147,6 +149,23 @@ fn an_answer_says_all_that_it_is() {
         desk.hides(&["Based on these", "[1]"]);
         desk.key(KeyCode::F(5));
     }
+}
+
+#[test]
+fn what_answers_most_directly_stands_out() {
+    let mut desk = Desk::ready(72, 40);
+    desk.type_words("why");
+    desk.key(KeyCode::Enter);
+    desk.worker(done(answer("Water evenly.\n\nKeep pH at 5.8.")));
+    let bold = |words: &str| {
+        let layout = Layout::new(&desk.app);
+        let found = layout.visible().find(|(_, line)| line.text == words).map(|(_, line)| line.style);
+        found.unwrap_or_else(|| panic!("{words:?}:\n{}", desk.screen())).add_modifier.contains(Modifier::BOLD)
+    };
+    assert!(bold("Water evenly.") && !bold("Keep pH at 5.8. [1]"));
+    let screen = desk.screen();
+    let between = screen.split_once("Water evenly.").unwrap().1.split_once("Keep pH").unwrap().0;
+    assert_eq!(between.lines().count(), 3, "an empty line between them: {between:?}");
 }
 
 /// Whether `one` stands above `other` on the screen.

@@ -53,22 +53,25 @@ pub fn advised(measure: Measure, level: Level) -> String {
     format!("{} {} its range: what to do", at_start(&say(&Msg::Measure(measure))), side(level))
 }
 
-/// "Your greenhouse now: 3 of 9 readings are out of range, 1 sensor does not read."
+/// "3 of 9 values are out of range. 1 sensor gives no reading." What has no target just now is neither.
 pub fn state(assessment: &Assessment) -> String {
-    let count = |levels: &[Level]| assessment.items.iter().filter(|item| levels.contains(&item.level)).count();
-    let (faults, fine) = (count(&[Level::Fault]), count(&[Level::Ok]));
-    let read = assessment.items.len() - faults;
-    let are = match (fine, read) {
-        (_, 0) => String::new(),
-        (fine, read) if fine == read => format!(" {read} of {read} readings are as they should be."),
-        (fine, read) => format!(" {} of {read} readings are out of range.", read - fine),
+    let faults = assessment.items.iter().filter(|item| item.level == Level::Fault).count();
+    let judged = assessment.items.iter().filter(|item| item.range.is_some() && item.level != Level::Fault);
+    let judged: Vec<Level> = judged.map(|item| item.level).collect();
+    let out = judged.iter().filter(|level| **level != Level::Ok).count();
+    let values = match (out, judged.len()) {
+        (0, 0) if faults > 0 => "There is nothing to judge.".into(),
+        (0, 0) => "Nothing that is measured has a target just now.".into(),
+        (0, 1) => "What is measured is within its range.".into(),
+        (0, all) => format!("All {all} values are within their ranges."),
+        (1, all) => format!("1 of {all} values is out of range."),
+        (out, all) => format!("{out} of {all} values are out of range."),
     };
-    let fault = match faults {
-        0 => String::new(),
-        1 => " 1 sensor gives no reading.".into(),
-        _ => format!(" {faults} sensors give no reading."),
-    };
-    format!("Your greenhouse now:{are}{fault}")
+    match faults {
+        0 => values,
+        1 => format!("{values} 1 sensor gives no reading."),
+        _ => format!("{values} {faults} sensors give no reading."),
+    }
 }
 
 /// Short, for it stands below every explanation.
