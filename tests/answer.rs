@@ -170,11 +170,13 @@ fn how_the_greenhouse_stands_is_told_by_the_readings_alone() {
     let fine = [(Quantity::Ec, 3.0), (Quantity::Ph, 5.8)];
     let answer = with_readings(&mut answerer, question, &fine);
     assert!(answer.by_readings && answer.refused.is_none() && answer.considered.is_empty(), "{answer:?}");
-    assert_eq!(answer.text, "Your greenhouse now: 2 of 2 readings are as they should be.");
+    assert_eq!(answer.text, "All 2 values are within their ranges.");
     assert!(["EC 3.0 mS/cm: within", "pH 5.8: within"].iter().all(|words| answer.readings_note.contains(words)));
     // Nothing is cited, but there is something to read.
     assert!(answer.mark().is_empty() && answer.references.is_empty() && answer.nearest.len() == 3);
     assert!(!with_readings(&mut answerer, question, &[(Quantity::Ec, 9.0)]).by_readings);
+    // What is asked about and not measured is not called good.
+    assert!(!with_readings(&mut answerer, "co2 now?", &fine).by_readings);
     let unread = answerer.answer(&ask(question), &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(!unread.by_readings, "without a probe there is nothing to tell");
 }
@@ -188,10 +190,18 @@ fn the_state_of_all_readings_is_one_sentence() {
         Lang::En.say(&Msg::State(&assess(&snapshot, &targets, Stage::Fruiting, Period::Day)))
     };
     let off = [(Quantity::Ec, 9.0), (Quantity::Ph, 5.8)];
-    assert_eq!(assessment(&off, &[]), "Your greenhouse now: 1 of 2 readings are out of range.");
-    let lost = "Your greenhouse now: 1 of 2 readings are out of range. 1 sensor gives no reading.";
+    assert_eq!(assessment(&off, &[]), "1 of 2 values is out of range.");
+    let lost = "1 of 2 values is out of range. 1 sensor gives no reading.";
     assert_eq!(assessment(&off, &[Quantity::Co2]), lost);
-    assert_eq!(assessment(&[], &[Quantity::Co2, Quantity::Ec]), "Your greenhouse now: 2 sensors give no reading.");
+    assert_eq!(
+        assessment(&[], &[Quantity::Co2, Quantity::Ec]),
+        "There is nothing to judge. 2 sensors give no reading."
+    );
+    assert_eq!(assessment(&off[1..], &[]), "What is measured is within its range.");
+    // Light at night is neither good nor bad.
+    let night = [(Quantity::LightPpfd, 0.0), (Quantity::Dli, 20.0)];
+    assert_eq!(assessment(&night[..1], &[]), "1 of 1 values is out of range.");
+    assert_eq!(assessment(&night, &[]), "What is measured is within its range.");
 }
 
 #[test]
@@ -335,6 +345,12 @@ fn a_block_is_marked_with_the_number_of_its_reference() {
     assert_eq!(further.marked(), "Is it? Pick. [2]");
     let answer = Answer { text: "Water!".into(), references: vec![reference], ..Answer::default() };
     assert_eq!((answer.mark(), Answer::default().mark()), (" [1]", ""));
+    let both = Answer { text: format!("Now.{PARAGRAPH}Then.{PARAGRAPH}Last."), lead: 4, ..Answer::default() };
+    assert_eq!(both.paragraphs(), ("Now.", format!("Then.{PARAGRAPH}Last.").as_str()));
+    assert_eq!(
+        (answer.paragraphs(), Answer { lead: 6, ..answer.clone() }.paragraphs()),
+        (("", "Water!"), ("Water!", ""))
+    );
 }
 
 #[test]

@@ -59,10 +59,14 @@ fn the_best_is_always_shown_and_called_the_nearest_where_it_hardly_answers() {
     assert!(!nearest_only(&[candidate(3.0, &[-2.4, -9.0]), candidate(2.9, &[-4.0])]));
     // What another entry answers well is no mere neighbour.
     assert!(!nearest_only(&[candidate(9.0, &[-3.6, -3.7]), candidate(8.9, &[0.2, 0.3])]));
+    // Not what is not shown: here the search is sure.
+    assert!(nearest_only(&[candidate(9.0, &[-2.7, -9.0]), candidate(8.0, &[0.2, 0.3])]));
 }
 
 #[test]
 fn nothing_to_choose_from_gives_nothing() {
+    // A damaged bundle's search may give numbers that are none; there is an answer all the same.
+    assert!(!choose(&[candidate(f32::INFINITY, &[1.0, 2.0])]).lead.is_empty());
     assert_eq!(choose(&[]), Choice::default());
     assert_eq!(choose(&[candidate(1.0, &[])]), Choice::default());
 }
@@ -86,6 +90,10 @@ fn a_warning_comes_with_what_needs_it_and_brings_its_own() {
     let mut lead = Choice { lead: vec![0], direct: vec![(0, vec![1, 2])], more: vec![3], nearest_only: false };
     lead.add_warnings(0, &sentences, &warnings);
     assert_eq!(lead, Choice { lead: vec![0, 1, 3], direct: vec![(0, vec![2])], more: vec![], nearest_only: false });
+    // Each stands behind what needs it.
+    let mut two = Choice { lead: vec![0, 2], direct: vec![(0, vec![])], more: vec![1, 3], nearest_only: false };
+    two.add_warnings(0, &sentences, &warnings);
+    assert_eq!(two.lead, [0, 1, 3, 2]);
     // What stands in the lead is not said again below.
     let mut above = Choice { lead: vec![1, 3], direct: vec![(0, vec![0])], more: vec![2], nearest_only: false };
     above.add_warnings(0, &sentences, &warnings);

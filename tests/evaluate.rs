@@ -7,7 +7,10 @@ use crate::{
             report::Summary,
             score::{SHORT, Scorer},
         },
-        questions::{DEVELOPMENT, DEVELOPMENT_ANSWERS, NARROW_TEST, Question, TEST, TEST_VARIANTS, VALIDATION},
+        questions::{
+            DEVELOPMENT, DEVELOPMENT_ANSWERS, NARROW_DEVELOPMENT, NARROW_TEST, Question, TEST, TEST_VARIANTS,
+            VALIDATION,
+        },
         sources::TRAINING,
     },
     tiny_bundle,
@@ -119,6 +122,11 @@ fn a_bundle_is_asked_scored_and_reported() {
         (sum.facts, sum.told, &development.details[0].missing[..]),
         (2, 1, &["Not a word of it.".to_string()][..])
     );
+
+    let narrow =
+        json!([{"entry": report.details[0].references[0], "question": question()["question"], "answer": [sentence]}]);
+    fs::write(root.path().join(NARROW_DEVELOPMENT), narrow.to_string()).unwrap();
+    assert_eq!(ask(Set::NarrowDevelopment).unwrap().answers["narrow development"].told, 1);
 
     // The test questions in other words are held to the same facts.
     fs::write(root.path().join(TEST), json!([question(), refuse]).to_string()).unwrap();

@@ -10,7 +10,7 @@ use crate::{
         },
         recipe::Tables,
         retrieval::{self, RetrievalError},
-        sources::{CLIMATE, Sources},
+        sources::{self, CLIMATE, Sources},
     },
     tiny_bundle::{entry, repository},
 };
@@ -27,6 +27,14 @@ fn embed_again(pipeline: &Path, tables: &Tables, sources: &Sources) -> Artifact 
         |out| embed::run(&tables.embed, &encoder, sources, out, &ProgressBar::hidden()),
     );
     made.unwrap()
+}
+
+#[test]
+fn every_sixth_question_for_how_the_greenhouse_stands_is_kept_to_measure_with() {
+    let lines: Vec<String> = (1..=13).map(|number| number.to_string()).collect();
+    let [learnt, held] = sources::state(&lines.join("\n"));
+    assert_eq!((learnt.len(), held), (11, vec!["6".to_owned(), "12".into()]));
+    assert!(learnt.iter().all(|line| lines.contains(line)));
 }
 
 #[test]

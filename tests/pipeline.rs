@@ -374,6 +374,17 @@ fn bad_entries_make_no_bundle() {
             }
         }
     }
+    let write = |file: &str, text: String| fs::write(repository.path().join(file), text).unwrap();
+    let searched = || Sources::find(repository.path()).unwrap().searched();
+    write(questions::NARROW, "[]".into());
+    write(questions::BROAD, question("one"));
+    write(questions::SENTENCES, question("one").replace("And then", "When"));
+    let unlikely = Detail { question: "When?".into(), sentences: vec![0], unlikely: true };
+    let own = searched().unwrap().entries()[0].clone();
+    assert_eq!((own.questions, own.details), (vec!["And then?".into()], vec![unlikely]));
+    write(questions::SENTENCES, question("one").replace("So.", "No."));
+    let message = searched().unwrap_err().to_string();
+    assert!(message.contains("sentence_questions.json") && message.contains("\"No.\""), "{message}");
     let elsewhere = tempdir().unwrap();
     let message = Sources::find(elsewhere.path()).unwrap_err().to_string();
     assert!(message.contains("folder that holds the repository"), "{message}");

@@ -42,6 +42,10 @@ fn question_sets_have_their_size() {
     let data = Data::read(root()).unwrap();
     let (Data { validation, test, .. }, complaints) = (&data, sets::counts(&data.test, &data.validation));
     assert!(sets::counts(validation, test).is_empty());
+    assert_eq!(data.narrow_development.len(), 240);
+    // Only what leads over to the next sentence has no question.
+    let unasked = |sentences: &[Narrow]| sets::unasked(&[&data.narrow, sentences], &data.entries).len();
+    assert_eq!((unasked(&data.sentences), unasked(&data.sentences[1..])), (4, 5));
     assert_eq!(complaints.len(), 4, "{complaints:?}");
 }
 

@@ -51,6 +51,13 @@ fn every_fault_of_an_entry_is_named() {
         ("remedies", json!([{"signal": "ec_high", "sentences": []}]), "\"good\": a remedy has no sentence, or one"),
         ("remedies", json!([{"signal": "ec_high", "sentences": ["No."]}]), "or one that the answer does not hold"),
         ("remedies", json!([remedy, remedy]), "\"good\": another remedy is for the same signal"),
+        (
+            "details",
+            json!([{"question": "Who?", "sentences": [9]}]),
+            "\"good\": a question about a detail is empty, or",
+        ),
+        ("details", json!([{"question": "Who?", "sentences": []}]), "or names no sentence of the answer"),
+        ("details", json!([{"question": " ", "sentences": [0]}]), "a question about a detail is empty"),
         ("see_also", json!(["nobody"]), "\"good\": see_also names an unknown entry"),
         ("category", json!("cooking"), "unknown variant `cooking`, expected one of `disease_management`"),
         ("output", json!(3), "invalid type: integer `3`"),
@@ -339,11 +346,12 @@ fn readings_out_of_range_let_a_vague_question_pass() {
 
 #[test]
 fn what_lies_far_on_the_side_of_the_last_plane_asks_how_the_greenhouse_stands() {
-    let state = |odds: f32| {
-        let planes = [0.0, 0.0, 0.0, odds].into_iter().flat_map(|odds| [0.0, 0.0, 0.0, odds]).collect();
+    let state = |odds: f32, harm: f32| {
+        let planes = [0.0, harm, 0.0, odds].into_iter().flat_map(|odds| [0.0, 0.0, 0.0, odds]).collect();
         with_planes("is it too warm in here?", [0.9, 0.1, 0.3], &[], Planes::new(3, planes).unwrap()).state
     };
-    assert_eq!([9.0, 1.0, -9.0].map(state), [true, false, false]);
+    assert_eq!([9.0, 1.0, -9.0].map(|odds| state(odds, 0.0)), [true, false, false]);
+    assert!(!state(9.0, 9.0), "danger weighs more");
 }
 
 #[test]
@@ -363,6 +371,9 @@ fn what_lies_far_on_the_side_of_a_plane_is_refused_for_its_reason() {
     // The readings answer "what now?", but nothing makes a dangerous question harmless.
     assert_eq!(why("what should I do now?", &["ec_high"], [30.0, 0.0, 9.0]), None);
     assert_eq!(why("what should I do now?", &["ec_high"], [0.0, 9.0, 0.0]), Some(Why::Unsafe));
+    // What an entry answers for certain needs more to be refused, but not ever more.
+    assert_eq!([1.5, 3.5].map(|odds| why("zebra", &[], [0.0, odds, 0.0])), [Some(Why::Unsafe); 2]);
+    assert_eq!([1.5, 3.5].map(|odds| why(known, &[], [0.0, odds, 0.0])), [None, Some(Why::Unsafe)]);
     assert_eq!(why(known, &["ec_high"], [0.0, 0.0, 9.0]), Some(Why::Unanswerable));
     // Only what the words do not tell is the readings' to answer.
     let vague = |question: &str, vector| by_meaning(question, vector, &["ec_high"]).vague;

@@ -47,7 +47,8 @@ fn entries() -> Vec<Entry> {
     let asked = [("tomato", "water"), ("leaf", "root"), ("black", "rare"), ("the", "7"), ("a", "z"), ("x", "q")];
     let entries = asked.iter().map(|(one, other)| {
         json!({
-            "id": one, "category": "troubleshooting", "instruction": one, "input": "", "output": "So.",
+            "id": one, "category": "troubleshooting", "instruction": one, "input": "", "output": "So. Rare.",
+            "details": [{"question": format!("so {one}"), "sentences": [0]}, {"question": other, "sentences": [0, 1]}],
             "paraphrases": [format!("{one}?"), other, format!("{other} {other}")], "keywords": [], "signals": [],
             "sources": [{"title": "t", "publisher": "p", "url": ""}],
         })

@@ -92,6 +92,7 @@ fn vectors_with_a_faulty_part_are_refused_with_their_reason() {
         (square, f32::INFINITY, plane, "\"scales\" holds a value that is no finite number"),
         (square, 0.5, &[], "planes"),
         (square, 0.5, &plane[..8], "\"planes\" has the wrong type or shape"),
+        (square, 0.5, &[0.5; 16], "\"planes\" has the wrong type or shape"),
         (square, 0.5, &nan, "\"planes\" holds a value that is no finite number"),
     ] {
         let error = file(projection, scale, planes).unwrap_err();

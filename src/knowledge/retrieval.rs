@@ -48,7 +48,7 @@ const MOST_CERTAIN: f32 = 1.5;
 
 /// Log odds above which a question is refused because an answer could do harm, or because nobody could know it; set on the
 /// development questions, those about details too.
-const UNSAFE: f32 = 1.0;
+const UNSAFE: f32 = 1.3;
 const UNANSWERABLE: f32 = 1.4;
 
 /// Log odds above which a question asks how the greenhouse stands now, which the readings answer.

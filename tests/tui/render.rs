@@ -156,7 +156,7 @@ fn what_answers_most_directly_stands_out() {
     let mut desk = Desk::ready(72, 40);
     desk.type_words("why");
     desk.key(KeyCode::Enter);
-    desk.worker(done(answer("Water evenly.\n\nKeep pH at 5.8.")));
+    desk.worker(done(Answer { lead: 13, ..answer("Water evenly.\n\nKeep pH at 5.8.") }));
     let bold = |words: &str| {
         let layout = Layout::new(&desk.app);
         let found = layout.visible().find(|(_, line)| line.text == words).map(|(_, line)| line.style);
