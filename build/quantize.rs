@@ -31,7 +31,7 @@ use super::{
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 6, name: "quantize", revision: 4 };
+pub const STAGE: Stage = Stage { number: 6, name: "quantize", revision: 5 };
 
 /// Why there is no quantized model.
 #[derive(Debug, thiserror::Error)]
