@@ -1,4 +1,4 @@
-//! From a question to a finished answer: retrieve, read, choose, cite; or refuse, or show the whole curated entry.
+//! From a question to a finished answer: retrieve, read, choose, cite; or refuse, let the readings answer, or show the whole curated entry.
 //!
 //! [`Answerer`] is the one way in. Does NOT know threads, screens or the probes' wires.
 
