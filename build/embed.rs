@@ -87,7 +87,8 @@ pub fn run(
     let about = learnt.iter().flatten().filter(|row| questions.binary_search(row).is_ok());
     let about: Vec<Vec<f32>> = about.map(|&row| vectors[row].clone()).collect();
     let [off_topic, harmful, unanswerable] = &refused;
-    // In the order of Why::ALL, then how the greenhouse stands. What is off topic is told from questions with an answer alone, the others from all that is asked.
+    // In the order of Why::ALL, then how the greenhouse stands. What is off topic is told from questions with an answer alone,
+    // the others from all that is asked.
     let planes = [
         planes::learn(table.ridge, off_topic, &[&about, &answerable])?,
         planes::learn(table.ridge, harmful, &[&about, &answerable, unanswerable, off_topic, &state])?,

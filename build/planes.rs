@@ -1,4 +1,5 @@
-//! Learns a plane between questions of one kind, such as those to be refused for one reason, and others: logistic regression on vectors.
+//! Learns a plane between questions of one kind, such as those to be refused for one reason, and others: logistic regression on
+//! vectors.
 //!
 //! Newton's method with a ridge; both sides weigh the same, however many they are. Does NOT know the encoder, nor any question
 //! that something is measured with.
@@ -12,8 +13,8 @@ const STEPS: usize = 12;
 /// What keeps the constant's row of the matrix positive.
 const TINY: f64 = 1e-9;
 
-/// The plane between the vectors `own`, of questions of one kind, and those of `others`, kinds that weigh alike, all of one width: a weight for each value,
-/// then what is added. `ridge` is the cost of a weight's square.
+/// The plane between the vectors `own`, of questions of one kind, and those of `others`, kinds that weigh alike, all of one width: a
+/// weight for each value, then what is added. `ridge` is the cost of a weight's square.
 ///
 /// # Errors
 /// A kind without vectors, or numbers that are none.
