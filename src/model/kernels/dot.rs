@@ -1,11 +1,38 @@
 //! The inner loops, each written once in plain Rust and compiled for every instruction set that is worth it.
 //!
-//! The compiler turns the block product into `smlal` (NEON, the aarch64 baseline that a Pi 4 and a Pi 5 share) by itself;
-//! for x86-64 `x86` has a better one. Knows nothing of matrices, formats' files or threads.
+//! For the hottest, the block product, `aarch64` and `x86` have better ones; the plain one serves what neither knows. Knows
+//! nothing of matrices, formats' files or threads.
 
 use super::BLOCK;
+#[cfg(target_arch = "aarch64")]
+use super::aarch64 as native;
 #[cfg(target_arch = "x86_64")]
-use super::x86;
+use super::x86 as native;
+
+/// A weight row and the tokens it meets.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    /// (columns)
+    pub values: &'a [i8],
+    /// (columns / 32)
+    pub scales: &'a [f32],
+    /// (tokens, columns), none of them -128
+    pub tokens: &'a [i8],
+    /// (tokens, columns / 32)
+    pub token_scales: &'a [f32],
+}
+
+impl Row<'_> {
+    /// Holds the lengths against each other, which bound every load that goes around the compiler's checks.
+    ///
+    /// # Panics
+    /// They differ.
+    pub fn check(&self, out: &[f32]) {
+        assert_eq!(self.values.len(), self.scales.len() * BLOCK);
+        assert_eq!(self.tokens.len(), out.len() * self.values.len());
+        assert_eq!(self.token_scales.len(), out.len() * self.scales.len());
+    }
+}
 
 /// A loop that [`widest`] can compile for several instruction sets. `run` must be `#[inline(always)]`.
 trait Loop {
@@ -33,19 +60,17 @@ fn widest(body: impl Loop) {
 }
 
 /// One weight row times every token: `out[t] = sum over blocks of scale * scale * (values . values)`.
-///
-/// `row`: columns; `row_scales`: columns / 32; `tokens`: (tokens, columns); `token_scales`: (tokens, columns / 32).
-pub fn row_by_tokens(row: &[i8], row_scales: &[f32], tokens: &[i8], token_scales: &[f32], out: &mut [f32]) {
-    struct RowByTokens<'a>(&'a [i8], &'a [f32], &'a [i8], &'a [f32], &'a mut [f32]);
+pub fn row_by_tokens(row: Row, out: &mut [f32]) {
+    struct RowByTokens<'a>(Row<'a>, &'a mut [f32]);
     impl Loop for RowByTokens<'_> {
         #[inline(always)]
         fn run(self) {
-            let Self(row, row_scales, tokens, token_scales, out) = self;
-            let tokens = tokens.chunks_exact(row.len()).zip(token_scales.chunks_exact(row_scales.len()));
-            for (out, (token, scales)) in out.iter_mut().zip(tokens) {
-                let blocks = row.chunks_exact(BLOCK).zip(token.chunks_exact(BLOCK));
+            let Self(Row { values, scales, tokens, token_scales }, out) = self;
+            let tokens = tokens.chunks_exact(values.len()).zip(token_scales.chunks_exact(scales.len()));
+            for (out, (token, token_scales)) in out.iter_mut().zip(tokens) {
+                let blocks = values.chunks_exact(BLOCK).zip(token.chunks_exact(BLOCK));
                 let mut sum = 0f32;
-                for ((row, token), (row_scale, scale)) in blocks.zip(row_scales.iter().zip(scales)) {
+                for ((row, token), (row_scale, scale)) in blocks.zip(scales.iter().zip(token_scales)) {
                     let mut dot = 0i32;
                     for (&a, &b) in row.iter().zip(token) {
                         // Products of two signed bytes fit 16 bits; the compiler uses that.
@@ -57,11 +82,11 @@ pub fn row_by_tokens(row: &[i8], row_scales: &[f32], tokens: &[i8], token_scales
             }
         }
     }
-    #[cfg(target_arch = "x86_64")]
-    if x86::row_by_tokens(&x86::Row { values: row, scales: row_scales, tokens, token_scales }, out) {
+    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+    if native::row_by_tokens(&row, out) {
         return;
     }
-    widest(RowByTokens(row, row_scales, tokens, token_scales, out));
+    widest(RowByTokens(row, out));
 }
 
 /// Q4_0's packed values (16 bytes a block: low nibbles are values 0..16, high nibbles 16..32) to signed bytes -8..=7.

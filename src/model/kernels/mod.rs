@@ -4,14 +4,17 @@
 //! (<https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h>):
 //! Q8_0 is one f16 scale and 32 signed bytes, Q4_0 one f16 scale and 32 four-bit values offset by 8.
 //! A product quantizes the activations to blocks of the Q8_0 kind, multiplies in integers and scales in f32, as
-//! llama.cpp does. The inner loop is plain Rust, compiled once for the baseline and once for each wider
-//! instruction set, chosen at run time ([`dot`]).
+//! llama.cpp does. The inner loops are plain Rust, compiled once for the baseline and once for wider instruction sets
+//! ([`dot`]); the hottest is written for each processor's own instructions, chosen at run time.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod dot;
 pub mod threads;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use dot::Row;
 use rayon::prelude::*;
 use std::io::Read;
 
@@ -123,7 +126,8 @@ impl QMatrix {
             let mut scales = vec![0f32; self.columns / BLOCK];
             for (offset, out) in out.chunks_exact_mut(tokens).enumerate() {
                 let quants = self.unpack_row(task * rows_a_task + offset, &mut values, &mut scales);
-                dot::row_by_tokens(quants, &scales, &activations.values, &activations.scales, out);
+                let (tokens, token_scales) = (&*activations.values, &*activations.scales);
+                dot::row_by_tokens(Row { values: quants, scales: &scales, tokens, token_scales }, out);
             }
         });
         if tokens == 1 { transposed } else { transpose(&transposed, self.rows, tokens) }

@@ -3,7 +3,7 @@
 //! The same sums as the plain loop in `dot`, in another order: a block's products stay in eight lanes, which are added up
 //! once a row instead of once a block. Knows nothing of matrices, formats' files or threads.
 
-use super::BLOCK;
+use super::{BLOCK, dot::Row};
 use std::arch::x86_64::{
     __m256, __m256i, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm256_abs_epi8,
     _mm256_castps256_ps128, _mm256_cvtepi32_ps, _mm256_dpbusd_epi32, _mm256_extractf128_ps, _mm256_fmadd_ps,
@@ -14,23 +14,9 @@ use std::arch::x86_64::{
 /// Tokens that share a loaded weight.
 const TILE: usize = 4;
 
-/// A weight row and the tokens it meets, as in `dot::row_by_tokens`.
-pub struct Row<'a> {
-    /// (columns)
-    pub values: &'a [i8],
-    /// (columns / 32)
-    pub scales: &'a [f32],
-    /// (tokens, columns), none of them -128
-    pub tokens: &'a [i8],
-    /// (tokens, columns / 32)
-    pub token_scales: &'a [f32],
-}
-
 /// Fills `out` (tokens) if the processor has what it takes; false if not.
 pub fn row_by_tokens(row: &Row, out: &mut [f32]) -> bool {
-    assert_eq!(row.values.len(), row.scales.len() * BLOCK);
-    assert_eq!(row.tokens.len(), out.len() * row.values.len());
-    assert_eq!(row.token_scales.len(), out.len() * row.scales.len());
+    row.check(out);
     if !(std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")) {
         return false;
     }
