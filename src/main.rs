@@ -197,7 +197,8 @@ fn screen(config: &Config, folder: PathBuf, lang: Lang) -> Result<Exit, Exit> {
         Exit::Failed(lang.say(&Msg::BundleUnusable))
     };
     let read = |name| Bundle::text(&folder, name).map_err(|error| Exit::Failed(no_bundle(&error, lang)));
-    let knowledge = Knowledge::parse(&read(KNOWLEDGE)?).map_err(|error| unusable(&error))?;
+    // The answerer loads its own: this much less lives beside it.
+    let entries = Knowledge::parse(&read(KNOWLEDGE)?).map_err(|error| unusable(&error))?.into_readable();
     let targets = Targets::parse(&read(TARGETS)?).map_err(|error| unusable(&error))?;
     let probes = sensors::open(&config.sensors).map_err(|error| Exit::Misused(lang.say(&Msg::SensorError(&error))))?;
     let poller = sensors::Poller::start(probes, config.poll, config.stale_after)
@@ -210,8 +211,7 @@ fn screen(config: &Config, folder: PathBuf, lang: Lang) -> Result<Exit, Exit> {
         let assessment = assess(&snapshot, &targets, stage, Period::of(&snapshot));
         (snapshot, assessment)
     };
-    tui::run(worker, knowledge.entries().to_vec(), greenhouse, lang)
-        .map_err(|error| Exit::Failed(error.to_string()))?;
+    tui::run(worker, entries, greenhouse, lang).map_err(|error| Exit::Failed(error.to_string()))?;
     Ok(Exit::Done)
 }
 

@@ -11,8 +11,8 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
-    thread::JoinHandle,
-    time::Duration,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -67,6 +67,10 @@ pub enum Event {
 /// Crashes in a row after which the answerer is given up: a damaged memory card does not heal, and opening takes seconds.
 pub const CRASHES: u32 = 3;
 
+/// How long dropping waits for a thread that does not end, before leaving it to itself: opening cannot be stopped, takes seconds,
+/// and on a failing memory card for ever.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What the worker is asked.
 #[derive(Debug)]
 enum Request {
@@ -74,7 +78,7 @@ enum Request {
     Ask(u64, Box<Question>),
 }
 
-/// A handle on the answering thread. Dropping it stops the answer under way and joins the thread.
+/// A handle on the answering thread. Dropping it stops the answer under way and waits for the thread, a second at most.
 #[derive(Debug)]
 pub struct Worker {
     /// `None` only while dropping: closing the channel is what ends the thread.
@@ -96,7 +100,7 @@ impl Worker {
         let (outbox, events) = channel();
         let stopped = Arc::new(AtomicU64::new(0));
         let stop = Arc::clone(&stopped);
-        let thread = std::thread::spawn(move || {
+        let thread = thread::spawn(move || {
             let mut crashes = 0;
             // After a panic the answerer's state cannot be trusted (a half-written KV cache), so it is dropped and opened anew.
             let why = loop {
@@ -108,7 +112,9 @@ impl Worker {
                 if crashes == CRASHES {
                     break lang.say(&Msg::AnswererGone(crashes));
                 }
-                let _ = outbox.send(Event::Crashed(lang.say(&Msg::AnswererCrashed)));
+                if outbox.send(Event::Crashed(lang.say(&Msg::AnswererCrashed))).is_err() {
+                    return;
+                }
             };
             let _ = outbox.send(Event::Gone(why));
         });
@@ -139,9 +145,16 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.stopped.store(u64::MAX, Ordering::Relaxed);
         self.requests = None;
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else { return };
+        let give_up = Instant::now() + PATIENCE;
+        while !thread.is_finished() && Instant::now() < give_up {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if thread.is_finished() {
             // It cannot panic outside `catch_unwind`, and there would be nobody to tell.
             let _ = thread.join();
+        } else {
+            log::warn!("the answerer is still busy; its thread ends with the program");
         }
     }
 }

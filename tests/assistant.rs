@@ -1,7 +1,7 @@
 //! The assistant as a process: what it prints where, its exit codes, and that bad input gives one clear message.
 
 use crate::{
-    home::{ASSISTANT, Home, Said, tiny},
+    home::{ASSISTANT, FIELDS, Home, Said, fields, tiny},
     program::command,
     tiny_bundle,
 };
@@ -19,34 +19,6 @@ use tempfile::tempdir;
 use tomato_assistant::knowledge::Knowledge;
 
 pub const QUESTION: &str = "Why are the bottoms of my tomatoes black?";
-/// The fields of an answer, as agreed with whoever reads the JSON.
-const FIELDS: [&str; 19] = [
-    "advice",
-    "answer",
-    "by_readings",
-    "fallback",
-    "further",
-    "lead",
-    "more",
-    "nearest",
-    "nearest_only",
-    "peak_rss_mib",
-    "read_tok_s",
-    "read_tokens",
-    "readings_first",
-    "readings_note",
-    "references",
-    "refused",
-    "rss_mib",
-    "total_s",
-    "ttft_s",
-];
-
-/// The fields of a JSON object.
-pub fn fields(answer: &Value) -> Vec<&str> {
-    // Sorted: serde_json's map is.
-    answer.as_object().unwrap().keys().map(String::as_str).collect()
-}
 
 #[test]
 fn an_answer_goes_to_standard_output_and_the_rest_to_standard_error() {
@@ -91,6 +63,7 @@ fn json_has_the_agreed_fields() {
     let answer: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(fields(&answer), FIELDS);
     assert_eq!([&answer["refused"], &answer["fallback"], &answer["more"]], [&Value::Null, &json!(true), &json!("")]);
+    assert_eq!([&answer["stopped"], &answer["dropped_references"]], [&json!(false), &json!(0)]);
     assert!(answer["readings_note"].as_str().unwrap().contains("EC 9.0 mS/cm"), "{answer}");
     let (references, advice) = (answer["references"].as_array().unwrap(), &answer["advice"][0]);
     assert_eq!((references.len(), fields(&references[0])), (2, vec!["id", "title"]));

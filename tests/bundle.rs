@@ -1,5 +1,7 @@
 //! A bundle opens only as it was written, and installing always leaves a whole one.
 
+mod power_cuts;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -214,6 +216,71 @@ fn someone_elses_folder_is_never_replaced() {
     assert_eq!(fs::read_to_string(installed.join("thesis.txt")).unwrap(), "years of work");
     // An empty folder that an administrator has made is a place to install to.
     fs::remove_file(installed.join("thesis.txt")).unwrap();
+    install(&new, &installed).unwrap();
+    assert!(holds(&installed, "one"));
+}
+
+/// Whatever a failing card left of `manifest.json`.
+#[test]
+fn a_bundle_without_a_readable_manifest_is_damaged_and_can_be_replaced() {
+    for left in [None, Some(""), Some("\u{0}\u{0}\u{0}"), Some(r#"{"format_version": 7, "name": "half"#), Some("{}")] {
+        let (_temp, new, installed) = place();
+        for content in ["one", "two"] {
+            write(&new, content);
+            install(&new, &installed).unwrap();
+        }
+        fs::remove_file(installed.join(MANIFEST)).unwrap();
+        if let Some(text) = left {
+            fs::write(installed.join(MANIFEST), text).unwrap();
+        }
+        // Some other file may be gone with it.
+        fs::remove_file(installed.join("NOTICE")).unwrap();
+        let error = Bundle::open(&installed).unwrap_err();
+        assert!(matches!(&error, BundleError::Damaged { file, .. } if file == MANIFEST), "{left:?}: {error}");
+        assert!(Lang::En.say(&Msg::Bundle(&error)).contains("is damaged: manifest.json "), "{error}");
+        write(&new, "three");
+        install(&new, &installed).unwrap();
+        assert!(holds(&installed, "three"));
+        rollback(&installed).unwrap();
+        assert!(holds(&installed, "one"));
+    }
+}
+
+#[test]
+fn a_folder_that_only_resembles_a_bundle_is_never_replaced() {
+    type Change = fn(&Path);
+    let changes: [Change; 4] = [
+        |dir| fs::write(dir.join("thesis.txt"), "years of work").unwrap(),
+        |dir| fs::create_dir(dir.join(MANIFEST)).unwrap(),
+        |dir| {
+            fs::remove_file(dir.join("NOTICE")).unwrap();
+            fs::create_dir(dir.join("NOTICE")).unwrap();
+        },
+        // A model that somebody fetched.
+        |dir| REQUIRED[2..].iter().for_each(|name| fs::remove_file(dir.join(name)).unwrap()),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let (_temp, new, installed) = place();
+        write(&new, "one");
+        write(&installed, "theirs");
+        fs::remove_file(installed.join(MANIFEST)).unwrap();
+        change(&installed);
+        let error = install(&new, &installed).unwrap_err();
+        assert!(matches!(error, BundleError::NotABundle { .. } | BundleError::Io { .. }), "{number}: {error}");
+        assert_eq!(fs::read_to_string(installed.join("model.gguf")).unwrap(), "theirs model.gguf", "{number}");
+    }
+}
+
+/// The start of the process's own memory is a file that opens and cannot be read, like one on a failing card.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_bundle_whose_manifest_cannot_be_read_is_replaced() {
+    let (_temp, new, installed) = place();
+    write(&new, "one");
+    write(&installed, "two");
+    fs::remove_file(installed.join(MANIFEST)).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", installed.join(MANIFEST)).unwrap();
+    assert!(matches!(Bundle::open(&installed), Err(BundleError::Io { .. })));
     install(&new, &installed).unwrap();
     assert!(holds(&installed, "one"));
 }

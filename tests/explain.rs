@@ -1,8 +1,8 @@
 //! `--explain`: what was read and how each sentence was judged, as text and as JSON.
 
 use crate::{
-    assistant::{QUESTION, fields},
-    home::{Home, tiny},
+    assistant::QUESTION,
+    home::{Home, fields, tiny},
     tiny_bundle::judging_gently,
 };
 use serde_json::{Value, json};

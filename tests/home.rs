@@ -59,6 +59,37 @@ pub fn tiny() -> Home {
     Home::new(tiny_bundle::bundle().dir())
 }
 
+/// The fields of an answer, as agreed with whoever reads the JSON.
+pub const FIELDS: [&str; 21] = [
+    "advice",
+    "answer",
+    "by_readings",
+    "dropped_references",
+    "fallback",
+    "further",
+    "lead",
+    "more",
+    "nearest",
+    "nearest_only",
+    "peak_rss_mib",
+    "read_tok_s",
+    "read_tokens",
+    "readings_first",
+    "readings_note",
+    "references",
+    "refused",
+    "rss_mib",
+    "stopped",
+    "total_s",
+    "ttft_s",
+];
+
+/// The fields of a JSON object.
+pub fn fields(answer: &Value) -> Vec<&str> {
+    // Sorted: serde_json's map is.
+    answer.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
 /// Exit code and both streams.
 pub struct Said {
     pub code: Option<i32>,

@@ -8,7 +8,16 @@ use crate::{
     tiny_bundle,
 };
 use portable_pty::CommandBuilder;
-use std::{ffi::OsStr, fs, path::Path};
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    path::Path,
+    time::{Duration, Instant},
+};
+use tomato_assistant::{
+    bundle::{Bundle, MANIFEST, MODEL, Manifest},
+    knowledge::Knowledge,
+};
 
 /// The screen of the assistant in `home`.
 fn open(home: &Home) -> Window {
@@ -49,6 +58,39 @@ fn a_damaged_model_takes_only_the_answers_away() {
     window.wait_for("Reviewed entry");
     window.type_keys(b"\x03");
     window.given_back_with(0, "");
+}
+
+/// Its check takes minutes: a model of 64 GiB that are nowhere on the disk.
+#[test]
+fn the_screen_is_left_at_once_while_the_bundle_is_being_checked() {
+    let home = damaged(MODEL);
+    let bundle = home.path("bundle");
+    let whole = tiny_bundle::bundle().manifest().clone();
+    let mut files = whole.files;
+    for file in files.iter_mut().filter(|file| file.name == MODEL) {
+        file.bytes = 1 << 36;
+        File::create(bundle.join(MODEL)).unwrap().set_len(file.bytes).unwrap();
+    }
+    let manifest = Manifest::new(whole.name, files, whole.provenance, whole.licences);
+    fs::write(bundle.join(MANIFEST), manifest.to_bytes()).unwrap();
+    let mut window = open(&home).taken_with("Checking and loading");
+    let asked = Instant::now();
+    window.type_keys(b"\x03");
+    window.given_back_with(0, "");
+    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn the_screen_has_the_entries_without_what_is_only_searched() {
+    let text = Bundle::text(tiny_bundle::bundle().dir(), "knowledge.json").unwrap();
+    let whole = Knowledge::parse(&text).unwrap();
+    let readable = whole.clone().into_readable();
+    assert_eq!(readable.len(), whole.entries().len());
+    for (entry, whole) in readable.iter().zip(whole.entries()) {
+        assert_eq!((&entry.id, entry.category, &entry.instruction), (&whole.id, whole.category, &whole.instruction));
+        assert_eq!((&entry.input, &entry.output, &entry.sources), (&whole.input, &whole.output, &whole.sources));
+        assert!(entry.asked().eq([&whole.instruction]) && whole.asked().count() > 3);
+    }
 }
 
 #[test]

@@ -187,3 +187,41 @@ fn dropping_stops_the_answer_and_joins() {
     drop(worker);
     talk.join().unwrap();
 }
+
+/// Opening reads the whole bundle: seconds, and on a failing memory card for ever.
+#[test]
+fn dropping_does_not_wait_for_one_that_is_still_opening() {
+    let (card, answers) = channel::<()>();
+    let (entered, opening) = channel();
+    let worker = Worker::start(Lang::En, move || {
+        entered.send(()).unwrap();
+        let _ = answers.recv();
+        Err::<Letters, _>("too late".into())
+    });
+    opening.recv().unwrap();
+    let (dropped, left) = channel();
+    std::thread::spawn(move || {
+        drop(worker);
+        dropped.send(()).unwrap();
+    });
+    left.recv_timeout(Duration::from_secs(20)).expect("the worker was left to itself");
+    drop(card);
+}
+
+#[test]
+fn one_that_crashes_while_nobody_listens_is_not_opened_again() {
+    let opened = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&opened);
+    let (card, answers) = channel::<()>();
+    let (alive, ended) = channel::<()>();
+    drop(Worker::start(Lang::En, move || -> Result<Fragile, String> {
+        let _alive = &alive;
+        count.fetch_add(1, Ordering::SeqCst);
+        let _ = answers.recv();
+        panic!("scripted")
+    }));
+    drop(card);
+    // Nothing is ever sent: the channel closes with the end of the thread.
+    assert!(ended.recv().is_err());
+    assert_eq!(opened.load(Ordering::SeqCst), 1);
+}

@@ -3,10 +3,11 @@
 //! ```text
 //! copy to X.incoming, sync, verify │ X -> X.previous │ X.incoming -> X │ sync
 //! ```
-//! A stop before the first rename leaves X; one between the two leaves X.previous, which [`recover`] puts back.
+//! A stop before the first rename leaves X. One between the two leaves no X, but what it is made of: [`recover`] puts X.previous
+//! back, or, where X was damaged, takes X.incoming. After the second it removes what was replaced, or names it as it should be.
 //! Does NOT know what a bundle is for, nor who is using the old one (open files stay readable under their old name).
 
-use super::{Bundle, BundleError, FileEntry, MANIFEST};
+use super::{Bundle, BundleError, FileEntry, MANIFEST, manifest::seems_a_bundle};
 use std::{
     fs::{self, File},
     io,
@@ -19,12 +20,20 @@ use std::{
 /// Every [`BundleError`]; `to` then holds what it held before. A folder at `to` that is no bundle is never replaced.
 pub fn install(from: &Path, to: &Path) -> Result<(), BundleError> {
     recover(to)?;
-    let source = Bundle::open(from)?;
+    // Not tidied: nothing is removed from the medium that it comes on.
+    restore(from)?;
+    let source = Bundle::verify(from)?;
     // A damaged bundle is not worth keeping, least of all in the place of a good earlier one.
     let keep_replaced = match Bundle::verify(to) {
         Ok(_) | Err(BundleError::Version { .. }) => true,
         Err(BundleError::Damaged { .. } | BundleError::Missing(_)) => false,
         Err(BundleError::NotABundle { .. }) if is_empty(to)? => false,
+        // A failing card. Whoever may not read it may not replace it either.
+        Err(BundleError::Io { source, .. })
+            if source.kind() != io::ErrorKind::PermissionDenied && seems_a_bundle(to) =>
+        {
+            false
+        }
         Err(other) => return Err(other),
     };
     let incoming = beside(to, "incoming");
@@ -35,11 +44,7 @@ pub fn install(from: &Path, to: &Path) -> Result<(), BundleError> {
         return Err(error);
     }
     let replaced = beside(to, if keep_replaced { "previous" } else { "damaged" });
-    swap_in(&incoming, to, &replaced)?;
-    if !keep_replaced {
-        remove(&replaced)?;
-    }
-    Ok(())
+    swap_in(&incoming, to, &replaced)
 }
 
 /// Puts the bundle that the last [`install`] replaced back in its place, and the replaced one aside: a second
@@ -54,19 +59,47 @@ pub fn rollback(to: &Path) -> Result<(), BundleError> {
         Err(BundleError::Missing(_)) => return Err(BundleError::NothingEarlier(to.to_owned())),
         earlier => earlier?,
     };
-    let aside = beside(to, "rolled-back");
-    swap_in(&previous, to, &aside)?;
-    rename(&aside, &previous)
+    swap_in(&previous, to, &beside(to, "rolled-back"))
 }
 
-/// Undoes an install or finishes a rollback that was stopped between its two renames: then `to` is gone, and the
-/// earlier bundle stands beside it.
+/// Mends what a stopped install or rollback left, so that `to` is whole if it can be.
 pub(super) fn recover(to: &Path) -> Result<(), BundleError> {
-    let previous = beside(to, "previous");
-    if exists(to)? || !exists(&previous)? {
+    restore(to)?;
+    // A bundle that is there can be used, on a read-only disk too.
+    let _ = tidy(to);
+    Ok(())
+}
+
+/// Fills the place of `to` after a stop between the two renames.
+fn restore(to: &Path) -> Result<(), BundleError> {
+    if exists(to)? {
         return Ok(());
     }
-    rename(&previous, to)
+    let [previous, damaged, incoming] = ["previous", "damaged", "incoming"].map(|suffix| beside(to, suffix));
+    // A good bundle was moved to `previous`, by an install, or is about to come back from there, by a rollback. Beside a damaged
+    // one it is older: then, or without any, the new one has been verified and only lacks its name.
+    let earlier_first = exists(&previous)? && !exists(&damaged)?;
+    if !earlier_first && Bundle::verify(&incoming).is_ok() {
+        return rename(&incoming, to);
+    }
+    for left in [previous, damaged] {
+        if exists(&left)? {
+            return rename(&left, to);
+        }
+    }
+    Ok(())
+}
+
+/// Ends what was stopped when `to` was whole again: gives what a rollback replaced its name, removes what was damaged.
+fn tidy(to: &Path) -> Result<(), BundleError> {
+    if !exists(to)? {
+        return Ok(());
+    }
+    let (aside, previous) = (beside(to, "rolled-back"), beside(to, "previous"));
+    if exists(&aside)? && !exists(&previous)? {
+        rename(&aside, &previous)?;
+    }
+    remove(&beside(to, "damaged"))
 }
 
 /// `from` becomes `to`; what `to` was becomes `replaced`. Restores `to` when the second rename fails.
@@ -82,6 +115,8 @@ fn swap_in(from: &Path, to: &Path, replaced: &Path) -> Result<(), BundleError> {
         }
         return Err(error);
     }
+    // Done is done; what is left over is seen to when the bundle is opened.
+    let _ = tidy(to);
     Ok(())
 }
 

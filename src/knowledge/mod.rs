@@ -236,6 +236,18 @@ impl Knowledge {
         &self.entries
     }
 
+    /// The entries as they are read, in order: without what only the search needs, which is most of their text.
+    pub fn into_readable(self) -> Vec<Entry> {
+        let readable = |entry| Entry {
+            paraphrases: Vec::new(),
+            questions: Vec::new(),
+            details: Vec::new(),
+            keywords: Vec::new(),
+            ..entry
+        };
+        self.entries.into_iter().map(readable).collect()
+    }
+
     /// What to do when the readings show `signal`, and the entry that says so.
     pub fn remedy(&self, signal: &str) -> Option<(&Entry, &Remedy)> {
         let mut all = self.entries.iter().flat_map(|entry| entry.remedies.iter().map(move |remedy| (entry, remedy)));
