@@ -59,38 +59,51 @@ pub struct Window {
     keyboard: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     parser: Arc<Mutex<Parser>>,
+    /// All that the child wrote.
+    written: Arc<Mutex<Vec<u8>>>,
     /// The line discipline before anything ran.
     before: String,
 }
 
 impl Window {
     fn open(role: &str, cols: u16, rows: u16) -> Self {
+        Self::open_on("xterm-256color", role, cols, rows)
+    }
+
+    fn open_on(terminal: &str, role: &str, cols: u16, rows: u16) -> Self {
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
         command.args(["terminal::child", "--exact", "--nocapture"]);
         command.env(ROLE, role);
-        Self::of(command, cols, rows)
+        Self::of_on(terminal, command, cols, rows)
     }
 
     /// The window of any program.
-    pub fn of(mut command: CommandBuilder, cols: u16, rows: u16) -> Self {
+    pub fn of(command: CommandBuilder, cols: u16, rows: u16) -> Self {
+        Self::of_on("xterm-256color", command, cols, rows)
+    }
+
+    fn of_on(terminal: &str, mut command: CommandBuilder, cols: u16, rows: u16) -> Self {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        command.env("TERM", "xterm-256color");
+        command.env("TERM", terminal);
         let before = discipline(&*pair.master);
         let child = pair.slave.spawn_command(command).unwrap();
         let cells = |n| NonZeroU16::new(n).unwrap();
         let parser = Arc::new(Mutex::new(Parser::new(cells(rows), cells(cols), 0)));
         let (mut reader, shared) = (pair.master.try_clone_reader().unwrap(), Arc::clone(&parser));
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&written);
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                all.lock().unwrap().extend_from_slice(&buffer[..count]);
                 shared.lock().unwrap().process(&buffer[..count]);
             }
         });
         // The slave stays open here: the line discipline can still be read after the child's end.
         std::mem::forget(pair.slave);
         let keyboard = pair.master.take_writer().unwrap();
-        Self { master: pair.master, keyboard, child, parser, before }
+        Self { master: pair.master, keyboard, child, parser, written, before }
     }
 
     /// Waits until the screen is as wanted.
@@ -196,6 +209,37 @@ fn a_tap_and_a_paste_arrive_as_the_terminal_sends_them() {
     window.wait_for("토마토");
     window.type_keys(b"\x03");
     window.given_back("left in peace");
+}
+
+#[test]
+fn what_others_wrote_onto_the_screen_is_painted_over_without_clearing_it() {
+    let mut window = Window::open("repaint", 72, 21).taken();
+    window.wait_for("Ready");
+    let before = window.parser.lock().unwrap().screen().contents();
+    // As the kernel does: the screen scrolls, and the program is not told.
+    let noise: String = (1..=30).map(|line| format!("[ {line}.0] usb 1-1: reset\r\n")).collect();
+    window.parser.lock().unwrap().process(noise.as_bytes());
+    // Longer than a tick: drawing alone does not help.
+    thread::sleep(Duration::from_millis(700));
+    window.wait_for("usb 1-1: reset");
+    let start = window.written.lock().unwrap().len();
+    window.type_keys(b"\x0c");
+    window.wait("the screen as it was", |screen| screen.contents() == before);
+    let since = String::from_utf8_lossy(&window.written.lock().unwrap()[start..]).into_owned();
+    assert!(!since.contains("\x1b[2J") && !since.contains("\x1b[J") && !since.contains("\x1b[K"), "{since:?}");
+    window.type_keys(b"\x03");
+    window.given_back("left in peace");
+}
+
+#[test]
+fn the_kernels_console_gets_the_colours_that_it_has() {
+    for (terminal, panel) in [("linux", vt100::Color::Idx(4)), ("xterm-256color", vt100::Color::Idx(237))] {
+        let mut window = Window::open_on(terminal, "colours", 72, 21).taken();
+        // The input panel's last row, above the bottom line.
+        window.wait("the input panel", |screen| screen.cell(19, 30).is_some_and(|cell| cell.bgcolor() == panel));
+        window.type_keys(b"\x03");
+        window.given_back("left in peace");
+    }
 }
 
 #[test]

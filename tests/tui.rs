@@ -1,5 +1,6 @@
 //! The screen without a terminal: keys and taps in, the state and the drawn cells out.
 
+mod console;
 mod desk;
 mod fuzz;
 mod render;

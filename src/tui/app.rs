@@ -9,7 +9,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use ratatui::layout::{Position, Rect};
 use ratatui_textarea::{TextArea, WrapMode};
 
-use super::theme;
+use super::theme::{Role, Theme};
 use crate::{
     answer::{Answer, Question},
     climate::{Assessment, Snapshot},
@@ -56,6 +56,8 @@ pub enum Action {
     Ask(Box<Question>),
     /// Stop the answer under way.
     Stop,
+    /// Write every cell of the screen anew.
+    Repaint,
     /// Leave.
     Quit,
 }
@@ -196,6 +198,8 @@ pub struct Press {
 pub struct App {
     /// Language of every word.
     pub lang: Lang,
+    /// Looks of everything.
+    pub theme: Theme,
     /// The curated entries, in order.
     pub entries: Vec<Entry>,
     /// The screen, from the last `Resize`.
@@ -220,24 +224,29 @@ pub struct App {
     pub press: Option<Press>,
     /// Something to say in the bottom line until the next key or tap.
     pub notice: Option<String>,
+    /// When every cell was last written anew.
+    pub painted: Instant,
 }
 
 impl App {
     /// The state at the start: home, loading.
-    pub fn new(entries: Vec<Entry>, lang: Lang, now: Now) -> Self {
+    pub fn new(entries: Vec<Entry>, lang: Lang, theme: Theme, now: Now) -> Self {
+        let bar = theme.style(Role::Bar);
         let mut input = TextArea::default();
         input.set_wrap_mode(WrapMode::WordOrGlyph);
-        input.set_cursor_line_style(theme::BAR);
-        input.set_style(theme::BAR);
+        input.set_cursor_line_style(bar);
+        input.set_style(bar);
         // The terminal's own cursor is used: an input method draws the syllable under composition there.
-        input.set_cursor_style(theme::BAR);
+        input.set_cursor_style(bar);
         input.set_placeholder_text(lang.say(&Msg::AskHere));
-        input.set_placeholder_style(theme::BAR.patch(theme::QUIET));
+        input.set_placeholder_style(bar.patch(theme.style(Role::Quiet)));
         Self {
             lang,
+            theme,
             entries,
             area: Rect::default(),
             loading: now.instant,
+            painted: now.instant,
             now,
             engine: Engine::Loading,
             places: vec![Place::new(Page::Home)],

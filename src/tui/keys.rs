@@ -1,13 +1,15 @@
-//! Keys: what each one does, on each page. A letter typed anywhere lands in the input line.
+//! Keys: what each one does, on each page, and which one stands for a button. A letter typed anywhere lands in the input
+//! line.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui_textarea::CursorMove;
 
 use super::{
-    app::{Action, App, Page, Target},
+    app::{Action, App, Exchange, Page, Target},
     layout::Layout,
-    update::{back, choose, type_text},
+    update::{back, choose, repaint, type_text},
 };
+use crate::text::Key;
 
 /// Applies one key.
 pub fn press(app: &mut App, key: KeyEvent) -> Option<Action> {
@@ -18,6 +20,7 @@ pub fn press(app: &mut App, key: KeyEvent) -> Option<Action> {
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     match key.code {
         KeyCode::Char('c' | 'q') if control => return Some(Action::Quit),
+        KeyCode::Char('l') if control => return Some(repaint(app)),
         KeyCode::F(5) => return choose(app, Target::Again),
         KeyCode::Esc => return escape(app),
         KeyCode::Tab | KeyCode::BackTab => cycle(app, key.code == KeyCode::BackTab),
@@ -44,8 +47,7 @@ pub fn press(app: &mut App, key: KeyEvent) -> Option<Action> {
 
 /// Esc: stop first, then leave the input line, then go back.
 fn escape(app: &mut App) -> Option<Action> {
-    let stopping = app.exchange.as_ref().is_some_and(|exchange| exchange.stopping());
-    if app.can_stop() && !stopping {
+    if escape_stops(app) {
         return choose(app, Target::Stop);
     }
     if app.typing {
@@ -53,6 +55,22 @@ fn escape(app: &mut App) -> Option<Action> {
         return None;
     }
     back(app)
+}
+
+fn escape_stops(app: &App) -> bool {
+    app.can_stop() && !app.exchange.as_ref().is_some_and(Exchange::stopping)
+}
+
+/// The key that does the same as the button for `target` now, if one does.
+pub fn of(app: &App, target: Target) -> Option<Key> {
+    match target {
+        Target::Stop => escape_stops(app).then_some(Key::Esc),
+        // While something is typed, the first press leaves the line and the next one goes back.
+        Target::Back => (!escape_stops(app)).then_some(Key::Esc),
+        Target::Again => Some(Key::F5),
+        Target::Send => app.typing.then_some(Key::Enter),
+        _ => None,
+    }
 }
 
 /// A key in the input line.

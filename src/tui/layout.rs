@@ -28,8 +28,10 @@ pub struct Layout {
     pub header: Rect,
     /// Readings at a glance.
     pub strip: Rect,
-    /// The page.
+    /// The page: its lines, or the tiles of Home.
     pub body: Rect,
+    /// Below the lines where they do not all fit: for the mark that more follows. No line is ever under it.
+    pub more: Rect,
     /// The input line.
     pub input: Rect,
     /// Bottom line.
@@ -81,6 +83,10 @@ impl Layout {
         } else {
             // The last column is the scroll mark's.
             layout.lines = page::lines(app, usize::from(body.width) - 2);
+            if layout.lines.len() > usize::from(body.height) {
+                [layout.body, layout.more] = Split::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(body);
+                layout.more.width -= 2;
+            }
             layout.first = app.place().scroll.min(layout.furthest());
             layout.buttons.push((back, Target::Back));
         }

@@ -13,19 +13,20 @@ mod page;
 mod pointer;
 mod screen;
 mod status_bar;
-mod theme;
+pub mod theme;
 pub mod update;
 pub mod view;
 pub mod widgets;
 
 use std::{
-    io,
+    env, io,
     time::{Duration, Instant, SystemTime},
 };
 
 use crossterm::event::{self, Event as Input, MouseEventKind};
 
 use app::{Action, App, Event, Now};
+use theme::Theme;
 
 use crate::{
     climate::{Assessment, Snapshot},
@@ -54,7 +55,7 @@ pub fn run(
         Now { instant: Instant::now(), clock: SystemTime::now(), snapshot, assessment }
     };
     let mut screen = screen::Screen::take(lang)?;
-    let mut app = App::new(entries, lang, now());
+    let mut app = App::new(entries, lang, theme(), now());
     let mut changed = true;
     while !screen.ended() {
         let size = screen.terminal.size()?;
@@ -83,6 +84,7 @@ pub fn run(
             match update::update(&mut app, event) {
                 Some(Action::Ask(question)) => worker.ask(*question),
                 Some(Action::Stop) => worker.stop(),
+                Some(Action::Repaint) => screen.repaint(),
                 Some(Action::Quit) => return Ok(()),
                 None => {}
             }
@@ -98,8 +100,11 @@ pub fn run(
 /// The terminal's; there may be none.
 pub fn tell(words: &str, lang: Lang) -> io::Result<()> {
     let mut screen = screen::Screen::take(lang)?;
+    let theme = theme();
     while !screen.ended() {
-        screen.terminal.draw(|frame| view::tell(words, lang, frame))?;
+        // What keeps the app from starting may well come with messages of the system onto the same screen.
+        screen.repaint();
+        screen.terminal.draw(|frame| view::tell(words, lang, theme, frame))?;
         // A mouse that merely moves is reported too.
         let left = |input| match input {
             Input::Key(_) => true,
@@ -111,6 +116,11 @@ pub fn tell(words: &str, lang: Lang) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The looks for the terminal that we run on.
+fn theme() -> Theme {
+    Theme::of(&env::var("TERM").unwrap_or_default())
 }
 
 /// What the terminal says in the app's terms.

@@ -1,13 +1,11 @@
 //! The lines of each page: what stands on it, in which order, and which lines can be chosen.
 //!
-//! Turns the state into styled lines of a given width. Home has none: it is made of tiles (`layout`). Does NOT know where
+//! Turns the state into lines of a given width. Home has none: it is made of tiles (`layout`). Does NOT know where
 //! on screen a line ends up, nor how far the page is scrolled.
-
-use ratatui::style::Style;
 
 use super::{
     app::{App, Engine, Exchange, Page, Phase, Target},
-    theme,
+    theme::Role,
     widgets::{readings, wrap::wrap},
 };
 use crate::{
@@ -21,8 +19,8 @@ use crate::{
 pub struct Line {
     /// The words; never wider than the page.
     pub text: String,
-    /// Their style; a background fills the whole line.
-    pub style: Style,
+    /// What they are; a ground fills the whole line.
+    pub role: Role,
     /// What tapping it chooses.
     pub target: Option<Target>,
 }
@@ -52,26 +50,26 @@ struct Lines {
 }
 
 impl Lines {
-    fn add(&mut self, words: &str, style: Style) {
+    fn add(&mut self, words: &str, role: Role) {
         let wrapped = wrap(words, self.width);
-        self.lines.extend(wrapped.into_iter().map(|text| Line { text, style, target: None }));
+        self.lines.extend(wrapped.into_iter().map(|text| Line { text, role, target: None }));
     }
 
     fn gap(&mut self) {
-        self.add("", theme::BASE);
+        self.add("", Role::Base);
     }
 
     /// A finger-sized item: three lines at least, the last a rule.
     fn item(&mut self, words: &str, target: Target) {
         let chosen = self.focus == Some(target);
-        let style = if chosen { theme::CHOSEN } else { theme::BASE };
+        let role = if chosen { Role::Chosen } else { Role::Base };
         let mut rows = wrap(words, self.width.saturating_sub(3));
         rows.resize(rows.len().max(2), String::new());
         for (row, words) in rows.into_iter().enumerate() {
             let mark = if chosen && row == 0 { "> " } else { "  " };
-            self.lines.push(Line { text: format!("{mark}{words}"), style, target: Some(target) });
+            self.lines.push(Line { text: format!("{mark}{words}"), role, target: Some(target) });
         }
-        self.lines.push(Line { text: "─".repeat(self.width), style: theme::RULE, target: Some(target) });
+        self.lines.push(Line { text: "─".repeat(self.width), role: Role::Rule, target: Some(target) });
     }
 
     fn questions(&mut self, app: &App, category: Category) {
@@ -80,7 +78,7 @@ impl Lines {
         }
         if self.lines.is_empty() {
             self.gap();
-            self.add(&app.lang.say(&Msg::NoQuestions), theme::QUIET);
+            self.add(&app.lang.say(&Msg::NoQuestions), Role::Quiet);
         }
     }
 
@@ -89,31 +87,31 @@ impl Lines {
         self.gap();
         // A pasted question can be very long; its answer must not be pushed out of sight.
         let first = self.lines.len();
-        self.add(&exchange.question, theme::STRONG);
+        self.add(&exchange.question, Role::Strong);
         if self.lines.len() > first + 3 {
             self.lines.truncate(first + 3);
-            self.add("...", theme::STRONG);
+            self.add("...", Role::Strong);
         }
         self.gap();
         match &exchange.phase {
             Phase::Queued => {
                 let loading = app.engine == Engine::Loading;
-                self.add(&say(if loading { Msg::QueuedLoading } else { Msg::Queued }), theme::QUIET);
+                self.add(&say(if loading { Msg::QueuedLoading } else { Msg::Queued }), Role::Quiet);
                 self.unanswered(app, exchange);
             }
-            Phase::Reading => self.add(&say(Msg::ReadingPage), theme::QUIET),
-            Phase::Answering | Phase::Stopping => self.add(&exchange.text, theme::BASE),
+            Phase::Reading => self.add(&say(Msg::ReadingPage), Role::Quiet),
+            Phase::Answering | Phase::Stopping => self.add(&exchange.text, Role::Base),
             Phase::Failed(words) => {
-                self.add(words, theme::ALARM);
+                self.add(words, Role::Alarm);
                 if matches!(app.engine, Engine::Gone(_)) {
                     self.gap();
-                    self.add(&say(Msg::StillThere), theme::BASE);
+                    self.add(&say(Msg::StillThere), Role::Base);
                 }
                 self.unanswered(app, exchange);
             }
             Phase::Done(answer) => {
                 if !answer.read_as.is_empty() {
-                    self.add(&say(Msg::ReadAs(&answer.read_as)), theme::QUIET);
+                    self.add(&say(Msg::ReadAs(&answer.read_as)), Role::Quiet);
                     self.gap();
                 }
                 if answer.readings_first {
@@ -127,7 +125,7 @@ impl Lines {
                 }
                 if answer.dropped_references > 0 {
                     self.gap();
-                    self.add(&say(Msg::ReferencesDropped(answer.dropped_references)), theme::NOTICE);
+                    self.add(&say(Msg::ReferencesDropped(answer.dropped_references)), Role::Notice);
                 }
                 self.references(app, Msg::Nearest, &answer.nearest, &|_| String::new());
                 self.references(app, Msg::ReferencesHeading, &answer.references, &|number| format!("[{number}] "));
@@ -139,13 +137,13 @@ impl Lines {
     fn references(&mut self, app: &App, heading: Msg, references: &[Reference], mark: &dyn Fn(usize) -> String) {
         if !references.is_empty() {
             self.gap();
-            self.add(&app.lang.say(&heading), theme::HEADING);
+            self.add(&app.lang.say(&heading), Role::Heading);
         }
         for (place, reference) in references.iter().enumerate() {
             let words = format!("{}{}", mark(place + 1), reference.title);
             match app.entry_of(&reference.id) {
                 Some(index) => self.item(&words, Target::Open(index)),
-                None => self.add(&words, theme::BASE),
+                None => self.add(&words, Role::Base),
             }
         }
     }
@@ -158,32 +156,32 @@ impl Lines {
             (answer.nearest_only, Msg::NearestOnly),
         ] {
             if holds {
-                self.add(&app.lang.say(&notice), theme::NOTICE);
+                self.add(&app.lang.say(&notice), Role::Notice);
             }
         }
         let (lead, rest) = answer.paragraphs();
         let mark = |words: &str, last: bool| format!("{words}{}", if last { answer.mark() } else { "" });
         if !lead.is_empty() {
-            self.add(&mark(lead, rest.is_empty()), theme::STRONG);
+            self.add(&mark(lead, rest.is_empty()), Role::Strong);
         }
         if !lead.is_empty() && !rest.is_empty() {
             self.gap();
         }
         if !rest.is_empty() {
-            self.add(&mark(rest, true), theme::BASE);
+            self.add(&mark(rest, true), Role::Base);
         }
         if answer.stopped {
-            self.add(&app.lang.say(&Msg::Stopped), theme::NOTICE);
+            self.add(&app.lang.say(&Msg::Stopped), Role::Notice);
         }
         for further in &answer.further {
             self.gap();
-            self.add(&app.lang.say(&Msg::Further(&further.reference.title)), theme::HEADING);
-            self.add(&further.marked(), theme::BASE);
+            self.add(&app.lang.say(&Msg::Further(&further.reference.title)), Role::Heading);
+            self.add(&further.marked(), Role::Base);
         }
         if !answer.more.is_empty() {
             self.gap();
-            self.add(&app.lang.say(&Msg::More), theme::HEADING);
-            self.add(&answer.more, theme::QUIET);
+            self.add(&app.lang.say(&Msg::More), Role::Heading);
+            self.add(&answer.more, Role::Quiet);
         }
     }
 
@@ -191,12 +189,12 @@ impl Lines {
     fn greenhouse(&mut self, app: &App, exchange: &Exchange, answer: &Answer) {
         // An answer may stay on the screen overnight.
         let age = app.now.instant.saturating_duration_since(exchange.asked);
-        self.add(&app.lang.say(&Msg::ReadingsWhenAsked(age)), theme::HEADING);
-        self.add(&answer.readings_note, theme::BASE);
+        self.add(&app.lang.say(&Msg::ReadingsWhenAsked(age)), Role::Heading);
+        self.add(&answer.readings_note, Role::Base);
         for advice in &answer.advice {
             self.gap();
-            self.add(&advice.on, theme::HEADING);
-            self.add(&advice.says.marked(), theme::BASE);
+            self.add(&advice.on, Role::Heading);
+            self.add(&advice.says.marked(), Role::Base);
         }
     }
 
@@ -204,7 +202,7 @@ impl Lines {
     fn unanswered(&mut self, app: &App, exchange: &Exchange) {
         if let Some(index) = exchange.entry {
             self.gap();
-            self.add(&app.lang.say(&Msg::ReadInstead), theme::HEADING);
+            self.add(&app.lang.say(&Msg::ReadInstead), Role::Heading);
             self.item(&app.entries[index].instruction, Target::Open(index));
         }
     }
@@ -212,29 +210,37 @@ impl Lines {
     fn entry(&mut self, app: &App, index: usize) {
         let Some(entry) = app.entries.get(index) else { return };
         self.gap();
-        self.add(&app.lang.say(&Msg::CuratedEntry), theme::HEADING);
-        self.add(&entry.instruction, theme::STRONG);
+        self.add(&app.lang.say(&Msg::CuratedEntry), Role::Heading);
+        self.add(&entry.instruction, Role::Strong);
         if !entry.input.is_empty() {
-            self.add(&entry.input, theme::QUIET);
+            self.add(&entry.input, Role::Quiet);
         }
         self.gap();
-        self.add(&entry.output, theme::BASE);
+        self.add(&entry.output, Role::Base);
         self.gap();
-        self.add(&app.lang.say(&Msg::SourcesHeading), theme::HEADING);
+        self.add(&app.lang.say(&Msg::SourcesHeading), Role::Heading);
         for source in &entry.sources {
-            self.add(&app.lang.say(&Msg::Source(source)), theme::QUIET);
+            self.add(&app.lang.say(&Msg::Source(source)), Role::Quiet);
+        }
+        let related: Vec<usize> = entry.see_also.iter().filter_map(|id| app.entry_of(id)).collect();
+        if !related.is_empty() {
+            self.gap();
+            self.add(&app.lang.say(&Msg::RelatedHeading), Role::Heading);
+        }
+        for index in related {
+            self.item(&app.entries[index].instruction, Target::Open(index));
         }
     }
 
     fn readings(&mut self, app: &App) {
         let assessment = &app.now.assessment;
         self.gap();
-        self.add(&app.lang.say(&Msg::JudgedFor(assessment.stage, assessment.period)), theme::QUIET);
+        self.add(&app.lang.say(&Msg::JudgedFor(assessment.stage, assessment.period)), Role::Quiet);
         for row in readings::full(assessment, app.now.clock, app.lang) {
             self.gap();
-            self.add(&row.name, theme::QUIET);
-            self.add(&row.value, row.style);
-            self.add(&row.remark, theme::QUIET);
+            self.add(&row.name, Role::Quiet);
+            self.add(&row.value, row.role);
+            self.add(&row.remark, Role::Quiet);
         }
     }
 }

@@ -17,7 +17,7 @@ use crossterm::{
     cursor, event, execute,
     terminal::{self, EnterAlternateScreen, LeaveAlternateScreen},
 };
-use ratatui::{Terminal, backend::CrosstermBackend};
+use ratatui::{Terminal, backend::CrosstermBackend, style::Modifier};
 use signal_hook::{SigId, consts, flag, low_level};
 
 use crate::text::{Lang, Msg};
@@ -68,6 +68,16 @@ impl Screen {
             terminal::Clear(terminal::ClearType::All),
         )?;
         Ok(screen)
+    }
+
+    /// Has the next drawing write every cell, over whatever others wrote onto the same screen. Nothing is cleared before,
+    /// so nothing flickers.
+    pub fn repaint(&mut self) {
+        // Ratatui writes what differs from the last drawing: one that held such cells never was.
+        for cell in &mut self.terminal.current_buffer_mut().content {
+            cell.modifier = Modifier::all();
+        }
+        self.terminal.swap_buffers();
     }
 
     /// Whether a signal asked us to end.

@@ -2,6 +2,8 @@
 //!
 //! Keys are in `keys`, fingers in `pointer`; here are time, the worker, and what choosing a target does.
 
+use std::time::Duration;
+
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
@@ -14,6 +16,9 @@ use crate::{
     text::Msg,
     worker,
 };
+
+/// How often every cell is written anew: the kernel's and systemd's messages may go to the same screen unnoticed.
+const REPAINT: Duration = Duration::from_secs(60);
 
 /// Applies one event.
 pub fn update(app: &mut App, event: Event) -> Option<Action> {
@@ -30,10 +35,17 @@ pub fn update(app: &mut App, event: Event) -> Option<Action> {
         }
         Event::Tick(now) => {
             app.now = *now;
-            None
+            let due = app.now.instant.saturating_duration_since(app.painted) >= REPAINT;
+            due.then(|| repaint(app))
         }
         Event::Worker(event) => heard(app, event),
     }
+}
+
+/// Has every cell written anew.
+pub fn repaint(app: &mut App) -> Action {
+    app.painted = app.now.instant;
+    Action::Repaint
 }
 
 /// What the worker said. Only words for the exchange on screen are kept: one that was given up still ends here.

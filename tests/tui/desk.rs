@@ -6,16 +6,18 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
 use ratatui::{
     Terminal,
     backend::TestBackend,
+    buffer::Buffer,
     layout::{Position, Rect},
 };
 use tomato_assistant::{
     answer::{Answer, Reference},
-    climate::{NoData, Period, Quantity, Reading, Snapshot, Stage, Targets, assess},
+    climate::{Assessment, NoData, Period, Quantity, Reading, Snapshot, Stage, Targets, assess},
     knowledge::{Category, Entry, Source},
     text::Lang,
     tui::{
         app::{Action, App, Event, Now, Target},
         layout::Layout,
+        theme::Theme,
         update::update,
         view::view,
     },
@@ -34,8 +36,13 @@ pub struct Desk {
 impl Desk {
     /// Still loading, air at 31.4 °C (high), no answer from the root probe, everything else not measured.
     pub fn new(width: u16, height: u16) -> Self {
+        Self::with(Theme::Rich, width, height)
+    }
+
+    /// The same with other looks.
+    pub fn with(theme: Theme, width: u16, height: u16) -> Self {
         let start = (Instant::now(), SystemTime::now());
-        let mut desk = Self { app: App::new(entries(), Lang::En, now(start, 0)), start };
+        let mut desk = Self { app: App::new(entries(), Lang::En, theme, now(start, 0)), start };
         desk.event(Event::Resize(width, height));
         desk
     }
@@ -60,8 +67,13 @@ impl Desk {
     }
 
     /// So many seconds after the start.
-    pub fn at(&mut self, seconds: u64) {
-        self.event(Event::Tick(Box::new(now(self.start, seconds))));
+    pub fn at(&mut self, seconds: u64) -> Option<Action> {
+        self.event(Event::Tick(Box::new(now(self.start, seconds))))
+    }
+
+    /// Judges the snapshot anew, after a test has changed it.
+    pub fn judge(&mut self) {
+        self.app.now.assessment = judged(&self.app.now.snapshot);
     }
 
     pub fn key(&mut self, code: KeyCode) -> Option<Action> {
@@ -119,11 +131,22 @@ impl Desk {
         self.draw().1
     }
 
-    fn draw(&self) -> (String, Option<Position>) {
+    /// The drawn cells.
+    pub fn buffer(&self) -> Buffer {
+        self.drawn().backend().buffer().clone()
+    }
+
+    fn drawn(&self) -> Terminal<TestBackend> {
         let Rect { width, height, .. } = self.app.area;
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        // Hidden by drawing unless the view places it.
+        // The cursor is hidden by drawing unless the view places it.
         terminal.draw(|frame| view(&self.app, frame)).unwrap();
+        terminal
+    }
+
+    fn draw(&self) -> (String, Option<Position>) {
+        let Rect { width, height, .. } = self.app.area;
+        let terminal = self.drawn();
         let mut out = String::new();
         let buffer = terminal.backend().buffer();
         for y in 0..height {
@@ -178,13 +201,17 @@ fn now(start: (Instant, SystemTime), seconds: u64) -> Now {
     let mut snapshot = Snapshot::default();
     snapshot.set(Quantity::AirTemperature, Ok(Reading { value: 31.4, at: start.1 }));
     snapshot.set(Quantity::RootTemperature, Err(NoData::NotAnswering("CRC".into())));
-    let targets = Targets::parse(include_str!("../../data/targets.toml")).unwrap();
-    let assessment = assess(&snapshot, &targets, Stage::Fruiting, Period::Day);
+    let assessment = judged(&snapshot);
     let passed = Duration::from_secs(seconds);
     Now { instant: start.0 + passed, clock: start.1 + passed, snapshot, assessment }
 }
 
-/// Ten entries a category; the first is English, the second Hangul.
+fn judged(snapshot: &Snapshot) -> Assessment {
+    let targets = Targets::parse(include_str!("../../data/targets.toml")).unwrap();
+    assess(snapshot, &targets, Stage::Fruiting, Period::Day)
+}
+
+/// Ten entries a category; the first is English, the second Hangul. Each has two related ones.
 fn entries() -> Vec<Entry> {
     let titles = ["Why is the bottom of my tomatoes black?", HANGUL];
     let entry = |(index, category): (usize, Category)| Entry {
@@ -201,7 +228,7 @@ fn entries() -> Vec<Entry> {
         sources: vec![Source { title: "Blossom-end rot".into(), publisher: "An extension".into(), url: String::new() }],
         warnings: Vec::new(),
         remedies: Vec::new(),
-        see_also: Vec::new(),
+        see_also: [3, 20].map(|further| format!("e{}", (index + further) % 50)).into(),
     };
     let categories = Category::ALL.into_iter().flat_map(|category| std::iter::repeat_n(category, 10));
     categories.enumerate().map(entry).collect()

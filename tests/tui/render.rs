@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use crossterm::event::KeyCode;
-use ratatui::style::Modifier;
+use ratatui::layout::Position;
 use tomato_assistant::{
     answer::{Advice, Answer, Further, Reference},
-    climate::{Level, Quantity},
+    climate::{Level, Quantity, Reading},
     knowledge::{Category, refusal::Why},
     stats::{Memory, Stats},
     text::{Lang, Msg},
     tui::{
-        app::{Event, Target},
-        layout::Layout,
-        widgets::wrap::{cells, fit, wrap},
+        app::{Event, Page, Target},
+        layout::{Layout, SMALLEST},
+        theme::Role,
+        widgets::{
+            readings::full,
+            wrap::{cells, fit, wrap},
+        },
     },
 };
 
@@ -67,7 +71,7 @@ fn hangul_titles_are_whole_and_leave_the_frame_straight() {
         let mut desk = Desk::ready(width, height);
         desk.tap_on(Target::Category(Category::DiseaseManagement));
         let screen = desk.screen();
-        let squeezed: String = screen.chars().filter(|c| !c.is_whitespace() && !"█║".contains(*c)).collect();
+        let squeezed: String = screen.chars().filter(|c| !c.is_whitespace() && !"█│".contains(*c)).collect();
         let title: String = HANGUL.chars().filter(|c| !c.is_whitespace()).collect();
         assert!(squeezed.contains(&title), "{screen}");
         for line in screen.lines() {
@@ -157,12 +161,12 @@ fn what_answers_most_directly_stands_out() {
     desk.type_words("why");
     desk.key(KeyCode::Enter);
     desk.worker(done(Answer { lead: 13, ..answer("Water evenly.\n\nKeep pH at 5.8.") }));
-    let bold = |words: &str| {
+    let role = |words: &str| {
         let layout = Layout::new(&desk.app);
-        let found = layout.visible().find(|(_, line)| line.text == words).map(|(_, line)| line.style);
-        found.unwrap_or_else(|| panic!("{words:?}:\n{}", desk.screen())).add_modifier.contains(Modifier::BOLD)
+        let found = layout.visible().find(|(_, line)| line.text == words).map(|(_, line)| line.role);
+        found.unwrap_or_else(|| panic!("{words:?}:\n{}", desk.screen()))
     };
-    assert!(bold("Water evenly.") && !bold("Keep pH at 5.8. [1]"));
+    assert_eq!((role("Water evenly."), role("Keep pH at 5.8. [1]")), (Role::Strong, Role::Base));
     let screen = desk.screen();
     let between = screen.split_once("Water evenly.").unwrap().1.split_once("Keep pH").unwrap().0;
     assert_eq!(between.lines().count(), 3, "an empty line between them: {between:?}");
@@ -193,9 +197,80 @@ fn a_long_answer_scrolls_to_its_last_line() {
 }
 
 #[test]
+fn the_mark_that_more_follows_covers_no_words() {
+    for (width, height) in [SMALLEST, (72, 21), (80, 24)] {
+        let mut desk = Desk::ready(width, height);
+        desk.type_words("why");
+        desk.key(KeyCode::Enter);
+        // Lines that fill the page to its last column.
+        let text: Vec<String> = (10..90).map(|at| format!("{at}{}", "x".repeat(usize::from(width) - 8))).collect();
+        desk.worker(done(answer(&text.join(" "))));
+        let mut seen = 0;
+        loop {
+            let (layout, screen) = (Layout::new(&desk.app), desk.screen());
+            for (_, line) in layout.visible() {
+                assert!(screen.contains(&line.text), "{:?} is not whole:\n{screen}", line.text);
+            }
+            assert_eq!(screen.contains("more below"), layout.first < layout.furthest(), "{screen}");
+            seen = seen.max(layout.first + layout.visible().count());
+            if layout.first == layout.furthest() {
+                assert_eq!(seen, layout.lines.len(), "the last line is reached");
+                break;
+            }
+            desk.key(KeyCode::PageDown);
+            assert!(Layout::new(&desk.app).first <= seen, "no line is skipped");
+        }
+    }
+}
+
+#[test]
+fn buttons_name_their_keys_at_every_size() {
+    for (width, height) in SIZES.into_iter().chain([SMALLEST]) {
+        let mut desk = Desk::ready(width, height);
+        // Enter chooses a tile unless something is typed.
+        desk.hides(&["(Enter)", "(Esc)"]);
+        desk.tap_on(Target::Category(Category::DiseaseManagement));
+        named(&desk, Target::Back, &["Back", "(Esc)"]);
+        desk.type_words("why");
+        named(&desk, Target::Send, &["Ask", "(Enter)"]);
+        desk.key(KeyCode::Enter);
+        // Esc stops before it goes back.
+        named(&desk, Target::Stop, &["Stop", "(Esc)"]);
+        named(&desk, Target::Back, &["Back"]);
+        desk.key(KeyCode::Esc);
+        named(&desk, Target::Back, &["Back", "(Esc)"]);
+        desk.worker(done(answer("Water evenly.")));
+        named(&desk, Target::Again, &["Ask again", "(F5)"]);
+        assert_eq!(asked(desk.key(KeyCode::F(5))), "why");
+        assert!(desk.tap_on(Target::Stop).is_some(), "fingers stop too");
+        desk.tap_on(Target::Back);
+        assert_eq!(desk.app.place().page, Page::Questions(Category::DiseaseManagement));
+    }
+    fn named(desk: &Desk, target: Target, words: &[&str]) {
+        let (area, buffer) = (desk.area_of(target).unwrap(), desk.buffer());
+        let row = |y: u16| (area.left()..area.right()).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        let rows: Vec<String> = (area.top()..area.bottom()).map(|y| row(y).trim().to_owned()).collect();
+        // The name is in the middle, with a key below it or without.
+        let wanted = ["", words[0], words.get(1).copied().unwrap_or_default()];
+        assert_eq!(rows, wanted, "{target:?}:\n{}", desk.screen());
+    }
+}
+
+#[test]
+fn an_entry_shows_its_related_entries_below_its_sources() {
+    let mut desk = Desk::ready(80, 40);
+    desk.app.open(Page::Entry(0));
+    desk.shows(&["Related entries (tap to read)", "Question number 3?"]);
+    assert!(before(&desk, "Blossom-end rot (An extension)", "Related entries"));
+    assert!([3, 20].iter().all(|index| desk.area_of(Target::Open(*index)).is_some_and(|area| area.height >= 3)));
+    desk.app.entries[0].see_also.clear();
+    desk.hides(&["Related entries"]);
+}
+
+#[test]
 fn the_readings_page_names_every_quantity_with_its_reason() {
     let mut desk = Desk::ready(64, 57);
-    desk.tap(ratatui::layout::Position { x: 4, y: 1 });
+    desk.tap(Position { x: 4, y: 1 });
     desk.at(65);
     desk.shows(&["Judged for fruiting, by day.", "air temperature", "31.4 °C  HIGH", "Measured 1 min ago.", "Best: "]);
     desk.shows(&[
@@ -211,6 +286,13 @@ fn the_readings_page_names_every_quantity_with_its_reason() {
         "daily light (DLI)",
         "Summed up from the light",
     ]);
+    // Nothing is said of a dew point while the humidity is not known.
+    desk.hides(&["dew point"]);
+    desk.app.now.snapshot.set(Quantity::RelativeHumidity, Ok(Reading { value: 52.0, at: desk.app.now.clock }));
+    desk.judge();
+    desk.shows(&["dew point", "20.4 °C", "Whatever is as cold as this"]);
+    let names = full(&desk.app.now.assessment, desk.app.now.clock, Lang::En).into_iter().map(|row| row.name);
+    assert_eq!(names.take(4).collect::<Vec<_>>(), ["air temperature", "humidity", "dew point", "root temperature"]);
 }
 
 #[test]
@@ -232,7 +314,7 @@ fn a_tiny_window_asks_for_a_larger_one() {
         let mut desk = Desk::ready(width, height);
         let screen = desk.screen().replace('\n', "");
         assert!(width < 20 || screen.contains("Please make the"), "{screen}");
-        desk.tap(ratatui::layout::Position::ORIGIN);
+        desk.tap(Position::ORIGIN);
         for code in [KeyCode::Down, KeyCode::Enter, KeyCode::PageDown, KeyCode::End, KeyCode::Tab, KeyCode::Esc] {
             desk.key(code);
             desk.screen();

@@ -232,6 +232,36 @@ fn a_reference_opens_its_entry() {
 }
 
 #[test]
+fn related_entries_open_by_tap_and_key_and_back_returns() {
+    let mut desk = asking();
+    desk.worker(done(answer("Water evenly.")));
+    desk.tap_on(Target::Open(0));
+    desk.key(KeyCode::Tab);
+    desk.key(KeyCode::Enter);
+    assert_eq!(desk.app.place().page, Page::Entry(3));
+    desk.key(KeyCode::End);
+    desk.tap_on(Target::Open(23));
+    assert_eq!(desk.app.place().page, Page::Entry(23));
+    for page in [Page::Entry(3), Page::Entry(0), Page::Answer] {
+        desk.tap_on(Target::Back);
+        assert_eq!(desk.app.place().page, page);
+    }
+}
+
+#[test]
+fn everything_is_painted_anew_once_a_minute_and_on_ctrl_l() {
+    let mut desk = Desk::ready(72, 21);
+    assert!(desk.at(59).is_none());
+    assert!(matches!(desk.at(60), Some(Action::Repaint)));
+    assert!(desk.at(61).is_none());
+    desk.type_words("why");
+    assert!(matches!(desk.control('l'), Some(Action::Repaint)));
+    assert_eq!(desk.app.typed(), "why", "the key types nothing");
+    assert!(desk.at(120).is_none(), "a minute from then on");
+    assert!(matches!(desk.at(121), Some(Action::Repaint)));
+}
+
+#[test]
 fn the_keyboard_can_leave_the_app() {
     for key in ['c', 'q'] {
         assert!(matches!(Desk::ready(72, 21).control(key), Some(Action::Quit)));

@@ -1,16 +1,14 @@
 //! Readings in words: the strip's short cells and the readings page's full rows.
 //!
-//! Turns an `Assessment` into words with a style. Colour repeats what the words say, it never says more. Does NOT decide
+//! Turns an `Assessment` into words with a role. Colour repeats what the words say, it never says more. Does NOT decide
 //! what is out of range: `climate` does.
 
 use std::time::{Duration, SystemTime};
 
-use ratatui::style::Style;
-
 use crate::{
     climate::{Assessed, Assessment, Level, Measure, NoData, Quantity},
     text::{Lang, Msg},
-    tui::theme,
+    tui::theme::Role,
 };
 
 /// One measure in words.
@@ -20,8 +18,8 @@ pub struct Cell {
     pub name: String,
     /// Value with unit, or why there is none; how it stands to its target if it is outside.
     pub value: String,
-    /// How the value is shown.
-    pub style: Style,
+    /// What the value is.
+    pub role: Role,
     /// Age of the reading and what else there is to know.
     pub remark: String,
 }
@@ -38,7 +36,7 @@ pub fn strip(assessment: &Assessment, now: SystemTime, lang: Lang) -> (Vec<Cell>
         Cell {
             name: lang.say(&Msg::ShortMeasure(item.measure)),
             value: value.trim_end().into(),
-            style: style(item.level),
+            role: role(item.level),
             remark: age.map(|age| lang.say(&Msg::Age(age))).unwrap_or_default(),
         }
     };
@@ -67,7 +65,7 @@ pub fn full(assessment: &Assessment, now: SystemTime, lang: Lang) -> Vec<Cell> {
                 (lang.say(&Msg::NoData(reason)), [lang.say(&Msg::Advice(reason)), last].join(" "))
             }
         };
-        Cell { name: lang.say(&Msg::Measure(item.measure)), value, style: style(item.level), remark }
+        Cell { name: lang.say(&Msg::Measure(item.measure)), value, role: role(item.level), remark }
     };
     let absent = |measure| {
         let remark = match measure {
@@ -75,9 +73,24 @@ pub fn full(assessment: &Assessment, now: SystemTime, lang: Lang) -> Vec<Cell> {
             _ => lang.say(&Msg::Advice(&NoData::NotConfigured)),
         };
         let value = lang.say(&Msg::NoData(&NoData::NotConfigured));
-        Cell { name: lang.say(&Msg::Measure(measure)), value, style: theme::QUIET, remark }
+        Cell { name: lang.say(&Msg::Measure(measure)), value, role: Role::Quiet, remark }
     };
-    assessment.items.iter().map(row).chain(unmeasured(assessment).map(absent)).collect()
+    let rows = assessment.items.iter().flat_map(|item| {
+        // A grower who looks at the humidity wants to know when leaves get wet.
+        let humidity = item.measure == Measure::Read(Quantity::RelativeHumidity);
+        [Some(row(item)), humidity.then(|| dew_point(assessment, now, lang)).flatten()]
+    });
+    rows.flatten().chain(unmeasured(assessment).map(absent)).collect()
+}
+
+/// The dew point, while it is known. It has no target of its own.
+fn dew_point(assessment: &Assessment, now: SystemTime, lang: Lang) -> Option<Cell> {
+    // Known from the same two readings as the deficit, so it is as old.
+    let age = assessment.get(Measure::Vpd).and_then(|item| age(item, now));
+    let value = lang.say(&Msg::Value(Measure::Read(Quantity::AirTemperature), assessment.dew_point?));
+    let remark = [Some(lang.say(&Msg::DewPointMeans)), age.map(|age| lang.say(&Msg::Measured(age)))];
+    let remark = remark.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    Some(Cell { name: lang.say(&Msg::DewPoint), value, role: Role::Strong, remark })
 }
 
 /// How many measures are outside their range or without a believable number.
@@ -95,10 +108,10 @@ fn age(item: &Assessed, now: SystemTime) -> Option<Duration> {
     item.at.map(|at| now.duration_since(at).unwrap_or_default())
 }
 
-fn style(level: Level) -> Style {
+fn role(level: Level) -> Role {
     match level {
-        Level::Ok => theme::STRONG,
-        Level::Low | Level::High | Level::Fault => theme::NOTICE,
-        Level::VeryLow | Level::VeryHigh => theme::ALARM,
+        Level::Ok => Role::Strong,
+        Level::Low | Level::High | Level::Fault => Role::Notice,
+        Level::VeryLow | Level::VeryHigh => Role::Alarm,
     }
 }
