@@ -20,9 +20,10 @@ use tomato_assistant::{
     knowledge::{
         Entry,
         projection::Projection,
-        retrieval::{Hit, Index, Query},
+        retrieval::{Found, Hit, Index, Query},
         vectors::{Vectors, VectorsError},
     },
+    text::Lang,
 };
 
 use super::{
@@ -167,7 +168,10 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
     }
     let path = root.join(STATE);
     let [_, state] = sources::state(&fs::read_to_string(&path).map_err(at(&path))?);
-    let taken = state.iter().map(|text| Ok(library.index.search(&library.understand(text)?.query(None, &[])).state));
+    let taken = state.iter().map(|text| {
+        let understood = library.understand(text)?;
+        Ok(by_readings(&library.index.search(&understood.query(None, &[])), &understood.text))
+    });
     let taken = taken.collect::<Result<Vec<bool>, EngineError>>()?.into_iter().filter(|taken| *taken).count();
     let _ = writeln!(report, "\nquestions for how the greenhouse stands: {taken} of {} taken for such", state.len());
     let path = bundle.vectors();
@@ -201,6 +205,11 @@ pub fn below(gates: &recipe::Gates, bundle: &Bundle, path: &Path) -> Result<Vec<
     Ok(missed(gates, &real, &refuse))
 }
 
+/// Whether the readings answer the question `text`, for which this was found: neither the plane nor a word asks for more.
+fn by_readings(found: &Found, text: &str) -> bool {
+    found.state && Lang::En.state_asked(text).is_some()
+}
+
 /// What is found for `question`, and in what time; in the index `plain` too.
 fn ask(library: &Library, plain: Option<&Index>, question: &Question) -> Result<(Asked, Duration), RetrievalError> {
     let (entries, signals) = (library.knowledge.entries(), signals(question, &library.targets));
@@ -213,10 +222,10 @@ fn ask(library: &Library, plain: Option<&Index>, question: &Question) -> Result<
     let asked = Asked {
         question: question.question.clone(),
         accepted: question.entries.iter().filter_map(place).collect(),
+        state: by_readings(&found, &understood.text),
         hits: found.hits,
         plain: plain.map_or(Vec::new(), |plain| plain.search(&query).hits),
         refused: found.refused,
-        state: found.state,
         readings: question.kind == Kind::Readings,
     };
     Ok((asked, time))
@@ -252,7 +261,7 @@ fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked
         asked.par_extend(left_out.into_par_iter().map(|(entry, question, place)| {
             let query = Query { text: &question, vector: Some(&rows[place]), ..Query::default() };
             let (found, plain) = (index.search(&query), plain.search(&query).hits);
-            let (accepted, refused, state) = (vec![entry], found.refused, found.state);
+            let (accepted, refused, state) = (vec![entry], found.refused, by_readings(&found, &question));
             Asked { question, accepted, hits: found.hits, plain, refused, state, readings: false }
         }));
     }

@@ -13,7 +13,7 @@ use std::{
 use tomato_assistant::{
     answer::{Advice, Answer, Answerer, Further, LONGEST_QUESTION, PARAGRAPH, Question, Reference},
     bundle::Bundle,
-    climate::{NoData, Period, Quantity, Stage, Targets, assess},
+    climate::{Measure, NoData, Period, Quantity, Stage, Targets, assess},
     engine::CONTEXT,
     headless::snapshot,
     knowledge::{Knowledge, refusal::Why, sentences::sentences},
@@ -170,28 +170,32 @@ fn how_the_greenhouse_stands_is_told_by_the_readings_alone() {
     let fine = [(Quantity::Ec, 3.0), (Quantity::Ph, 5.8)];
     let answer = with_readings(&mut answerer, question, &fine);
     assert!(answer.by_readings && answer.refused.is_none() && answer.considered.is_empty(), "{answer:?}");
-    assert_eq!(answer.text, "All 2 values are within their ranges.");
+    assert_eq!(answer.text, "All 2 measured values are within their ranges.");
     assert!(["EC 3.0 mS/cm: within", "pH 5.8: within"].iter().all(|words| answer.readings_note.contains(words)));
     // Nothing is cited, but there is something to read.
     assert!(answer.mark().is_empty() && answer.references.is_empty() && answer.nearest.len() == 3);
     assert!(!with_readings(&mut answerer, question, &[(Quantity::Ec, 9.0)]).by_readings);
     // What is asked about and not measured is not called good.
-    assert!(!with_readings(&mut answerer, "co2 now?", &fine).by_readings);
+    let unmeasured = with_readings(&mut answerer, "co2 now?", &fine);
+    assert!(unmeasured.by_readings && unmeasured.text.starts_with("CO2 is not measured here. "), "{unmeasured:?}");
+    // A question for more than readings can tell is not answered by them, however much it sounds so.
+    assert!(!with_readings(&mut answerer, "what should I do now, is it safe?", &fine).by_readings);
     let unread = answerer.answer(&ask(question), &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(!unread.by_readings, "without a probe there is nothing to tell");
 }
 
 #[test]
 fn the_state_of_all_readings_is_one_sentence() {
-    let assessment = |readings: &[(Quantity, f32)], lost: &[Quantity]| {
+    let state = |readings: &[(Quantity, f32)], lost: &[Quantity], unmeasured: &[Measure]| {
         let mut snapshot = snapshot(readings.iter().copied()).unwrap();
         lost.iter().for_each(|&quantity| snapshot.set(quantity, Err(NoData::Stale)));
         let targets = Targets::parse(include_str!("../data/targets.toml")).unwrap();
-        Lang::En.say(&Msg::State(&assess(&snapshot, &targets, Stage::Fruiting, Period::Day)))
+        Lang::En.say(&Msg::State(&assess(&snapshot, &targets, Stage::Fruiting, Period::Day), unmeasured))
     };
+    let assessment = |readings: &[(Quantity, f32)], lost: &[Quantity]| state(readings, lost, &[]);
     let off = [(Quantity::Ec, 9.0), (Quantity::Ph, 5.8)];
-    assert_eq!(assessment(&off, &[]), "1 of 2 values is out of range.");
-    let lost = "1 of 2 values is out of range. 1 sensor gives no reading.";
+    assert_eq!(assessment(&off, &[]), "1 of 2 measured values is out of range.");
+    let lost = "1 of 2 measured values is out of range. 1 sensor gives no reading.";
     assert_eq!(assessment(&off, &[Quantity::Co2]), lost);
     assert_eq!(
         assessment(&[], &[Quantity::Co2, Quantity::Ec]),
@@ -200,7 +204,7 @@ fn the_state_of_all_readings_is_one_sentence() {
     assert_eq!(assessment(&off[1..], &[]), "What is measured is within its range.");
     // Light at night is neither good nor bad.
     let night = [(Quantity::LightPpfd, 0.0), (Quantity::Dli, 20.0)];
-    assert_eq!(assessment(&night[..1], &[]), "1 of 1 values is out of range.");
+    assert_eq!(assessment(&night[..1], &[]), "1 of 1 measured values is out of range.");
     assert_eq!(assessment(&night, &[]), "What is measured is within its range.");
 }
 

@@ -99,3 +99,18 @@ fn a_warning_comes_with_what_needs_it_and_brings_its_own() {
     above.add_warnings(0, &sentences, &warnings);
     assert_eq!(above, Choice { lead: vec![1, 3], direct: vec![(0, vec![0])], more: vec![2], nearest_only: false });
 }
+
+#[test]
+fn a_lead_is_understood_without_the_rest() {
+    let sentences = ["Rinse the probe.", "Wait until it stands still.", "Then set the value.", "So it stays."];
+    let completed = |lead: &[usize], rest: &[usize], more: &[usize]| {
+        let mut choice =
+            Choice { lead: lead.into(), direct: vec![(0, rest.into())], more: more.into(), ..Choice::default() };
+        choice.complete_lead(&sentences);
+        (choice.lead, choice.direct[0].1.clone(), choice.more)
+    };
+    assert_eq!(completed(&[2], &[0, 1], &[3]), (vec![1, 2], vec![0], vec![3]));
+    assert_eq!(completed(&[2, 1], &[], &[0, 3]), (vec![1, 2], vec![], vec![0, 3]), "in its order");
+    assert_eq!(completed(&[2, 3], &[], &[0, 1]), (vec![1, 2, 3], vec![], vec![0]));
+    assert_eq!(completed(&[0], &[1], &[2, 3]), (vec![0], vec![1], vec![2, 3]));
+}

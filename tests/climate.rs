@@ -270,7 +270,7 @@ fn alarms_are_far_out_of_range_and_none_is_told_twice() {
     assert!(alarms(&[(Quantity::Ec, 3.6), (Quantity::Ph, 6.0)]).is_empty());
     assert_eq!(alarms(&[(Quantity::Ph, 8.0), (Quantity::Ec, 9.0)]), ["ec_high", "ph_high"]);
     // Heat and open vents help against humid air, but not in a house that is far too cold, or warm.
-    for (celsius, told) in [(18.0, true), (22.0, false), (35.0, false)] {
+    for (celsius, told) in [(17.0, true), (22.0, false), (35.0, false)] {
         let humid = alarms(&[(Quantity::AirTemperature, celsius), (Quantity::RelativeHumidity, 97.0)]);
         assert_eq!(humid.iter().any(|signal| signal == "rh_high" || signal == "vpd_low"), told, "{celsius}: {humid:?}");
     }
@@ -278,6 +278,13 @@ fn alarms_are_far_out_of_range_and_none_is_told_twice() {
     assert_eq!(alarms(&cold), ["air_temperature_low", "air_temperature_low_night"]);
     let dry = [(Quantity::AirTemperature, 8.0), (Quantity::RelativeHumidity, 20.0)];
     assert!(alarms(&dry).contains(&"rh_low".into()));
+    // Nor where it is warmer than the middle of what is right, were it within its range.
+    let warmer = [(Quantity::AirTemperature, 18.5), (Quantity::RelativeHumidity, 97.0)];
+    assert!(alarms(&warmer).is_empty(), "{:?}", alarms(&warmer));
+    // Cold wants everything closed, too much CO2 everything open: no answer says both.
+    let [foul, starved] = [5000.0, 100.0].map(|ppm| [(Quantity::AirTemperature, 8.0), (Quantity::Co2, ppm)]);
+    assert_eq!(alarms(&foul), ["co2_high"]);
+    assert_eq!(alarms(&starved), ["air_temperature_low", "air_temperature_low_night"]);
     // What people breathe comes first.
     assert_eq!(alarms(&[(Quantity::Ec, 19.0), (Quantity::Co2, 5000.0)]), ["co2_high", "ec_high"]);
     // The deficit is low because the humidity is high.

@@ -88,12 +88,14 @@ impl Answerer {
         let understood = self.library.understand(&text)?;
         let signals = assessment.signals();
         let found = self.library.index.search(&understood.query(question.category, &signals));
-        let mut asked = question.lang.measures_named(&understood.text);
-        if found.state && asked.is_empty() {
-            asked = assessment.items.iter().map(|item| item.measure).collect();
-        }
-        // What is asked about and not measured must not be called good by the others.
-        let state = found.state && !asked.is_empty() && asked.iter().all(|&measure| assessment.get(measure).is_some());
+        // "Is it safe to breathe in there?" sounds like a question for the state too, and no good reading answers it.
+        let state_asked = found.state.then(|| question.lang.state_asked(&understood.text)).flatten();
+        let asked = match &state_asked {
+            Some(named) if !named.is_empty() => named.clone(),
+            None if !found.state => question.lang.measures_named(&understood.text),
+            _ => assessment.items.iter().map(|item| item.measure).collect(),
+        };
+        let state = state_asked.is_some() && !asked.is_empty();
         let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let readings_note = readings::explained(&note, &assessment, question.lang);
         let readings_first = !readings_note.is_empty() && found.vague;
@@ -106,7 +108,9 @@ impl Answerer {
             answer.nearest = found.hits.iter().take(REFERENCES).map(|hit| reference(self.entry(hit))).collect();
             self.advise(&mut answer, &assessment, question.lang);
             answer.nearest.retain(|near| !answer.references.contains(near));
-            let msg = answer.refused.map_or(Msg::State(&assessment), Msg::Refusal);
+            // What is asked about and not measured must not be called good by the others.
+            let unmeasured = readings::unmeasured(&assessment, &asked);
+            let msg = answer.refused.map_or(Msg::State(&assessment, &unmeasured), Msg::Refusal);
             return Ok(by_code(answer, &question.lang.say(&msg), start, on_text));
         }
 
@@ -160,6 +164,9 @@ impl Answerer {
             Some(_) => choose(&candidates),
             None => Choice::whole(passages[0].sentences.len()),
         };
+        if let Some((first, _)) = choice.direct.first() {
+            choice.complete_lead(&passages[*first].sentences);
+        }
         for part in 0..choice.direct.len() {
             let reference = choice.direct[part].0;
             choice.add_warnings(part, &passages[reference].sentences, &self.entry(&hits[reference]).warnings);

@@ -3,7 +3,7 @@
 //!
 //! Every weight here was set on the development questions, those about details and the others. Does NOT know what sentences say.
 
-use crate::knowledge::Warning;
+use crate::knowledge::{Warning, sentences::goes_on};
 
 /// A reference with its sentences.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,19 +32,19 @@ pub struct Choice {
 
 /// What the search and the known questions count beside the model's log odds where sentences compete for the lead; set with what
 /// follows on the narrow development questions.
-const LEAD_FOUND: f32 = 8.0;
-const LEAD_ASKED: f32 = 17.0;
+const LEAD_FOUND: f32 = 6.0;
+const LEAD_ASKED: f32 = 16.0;
 /// The sums of these three are this much sharper than logarithms of odds.
-const SHARPNESS: f32 = 0.6;
+const SHARPNESS: f32 = 0.62;
 /// A question about a detail: the best sentence has this share of the softmax over all of them. It needs nothing but the lead.
-const DETAIL: f32 = 0.85;
+const DETAIL: f32 = 0.9;
 /// Most sentences of the lead, and how far below the best one the other may lie.
 const LEAD: usize = 2;
 const LEAD_RANGE: f32 = 2.5;
 /// What the search counts beside the model's log odds where a sentence belongs to the answer of a whole question, and what it needs
 /// then; set on the development questions.
 const FOUND_WEIGHT: f32 = 14.0;
-const BELONGS: f32 = -3.0;
+const BELONGS: f32 = -4.0;
 /// Log odds of the best sentence shown below which an answer says that it is only the nearest. It refuses nothing: that would take more real
 /// answers away than wrong ones.
 const NEAREST_ONLY: f32 = -2.5;
@@ -98,6 +98,19 @@ impl Choice {
     pub fn shown(&self, part: usize) -> impl Iterator<Item = usize> {
         let lead = if part == 0 { self.lead.as_slice() } else { &[] };
         lead.iter().chain(&self.direct[part].1).copied()
+    }
+
+    /// Puts the sentence before each of the lead that goes on from it where it is understood, right before it; the first
+    /// reference's answer is `sentences`.
+    pub fn complete_lead(&mut self, sentences: &[&str]) {
+        for place in self.lead.clone() {
+            let Some(before) = place.checked_sub(1).filter(|_| goes_on(sentences[place])) else { continue };
+            for list in [&mut self.lead, &mut self.direct[0].1, &mut self.more] {
+                list.retain(|own| *own != before);
+            }
+            let at = self.lead.iter().position(|own| *own == place).unwrap_or(0);
+            self.lead.insert(at, before);
+        }
     }
 
     /// Adds those `warnings` of the reference at `part` of `direct`, whose answer is `sentences`, that must be shown with what is

@@ -14,6 +14,12 @@ pub fn explained(note: &str, assessment: &Assessment, lang: Lang) -> String {
     if note.is_empty() { String::new() } else { [note, &basis].join(" ") }
 }
 
+/// What of the `asked` no probe measures. Light of the moment and of the day stand for each other.
+pub fn unmeasured(assessment: &Assessment, asked: &[Measure]) -> Vec<Measure> {
+    let is_measured = |measure: &Measure| assessment.items.iter().any(|item| item.measure.signal() == measure.signal());
+    asked.iter().filter(|measure| !is_measured(measure)).copied().collect()
+}
+
 /// What is out of range or at fault, most serious first, then what was `asked` about and is fine. What no probe measures is
 /// left out: "which temperature kills mould?" is no complaint about a missing probe. Empty when there is nothing to tell.
 /// `now` gives the age of lost readings.

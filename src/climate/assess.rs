@@ -153,10 +153,23 @@ impl Assessment {
         let [temperature, humidity, co2] =
             [Quantity::AirTemperature, Quantity::RelativeHumidity, Quantity::Co2].map(Measure::Read);
         let is = |item: &Assessed, measure, level| item.measure == measure && item.level == level;
-        let warm = self.get(temperature).is_some_and(|item| item.level == Level::High);
+        // Warmer than the middle of what is right for it.
+        let warm = self.get(temperature).is_some_and(|item| match (&item.value, item.range) {
+            (Ok(value), Some(range)) => *value > (range.ideal_low + range.ideal_high) / 2.0,
+            _ => false,
+        });
         if warm || alarms.iter().any(|item| item.measure == temperature) {
             // Heat and open vents dry the air, but heat is wrong in a house that is warm already, open vents in one far too cold.
             alarms.retain(|item| !is(item, humidity, Level::VeryHigh) && !is(item, Measure::Vpd, Level::VeryLow));
+        }
+        let has = |alarms: &[&Assessed], measure, level| alarms.iter().any(|item| is(item, measure, level));
+        // Against the cold everything is closed, and too much CO2 or too little needs open vents. People go before plants, plants
+        // that freeze before plants that starve.
+        if has(&alarms, co2, Level::VeryHigh) {
+            alarms.retain(|item| !is(item, temperature, Level::VeryLow));
+        }
+        if has(&alarms, temperature, Level::VeryLow) {
+            alarms.retain(|item| !is(item, co2, Level::VeryLow));
         }
         if alarms.iter().any(|item| [temperature, humidity].contains(&item.measure)) {
             alarms.retain(|item| item.measure != Measure::Vpd);

@@ -1,8 +1,11 @@
-//! English. The only file with English words for growers, but for `en/climate.rs`.
+//! English. The only file with English words for growers, but for those in `en/`.
 
+mod asked;
 mod climate;
 
-use super::Msg;
+pub use asked::{measures_named, state_asked};
+
+use super::{Key, Msg};
 use crate::{
     answer::{AnswerError, LONGEST_QUESTION, OpenError},
     bundle::BundleError,
@@ -133,6 +136,8 @@ pub fn say(msg: &Msg) -> String {
         }
         .into(),
         Msg::DayNeeded => "Summed up from the light: known once that has been measured for a day.".into(),
+        Msg::DewPoint => "dew point".into(),
+        Msg::DewPointMeans => "Whatever is as cold as this, or colder, gets wet.".into(),
         Msg::Advice(reason) => match reason {
             NoData::NotConfigured => "No probe for it in the configuration.",
             NoData::NotAnswering(_) => "The probe does not answer: check its cable and power.",
@@ -145,6 +150,9 @@ pub fn say(msg: &Msg) -> String {
         Msg::Stop => "Stop".into(),
         Msg::Again => "Ask again".into(),
         Msg::Send => "Ask".into(),
+        Msg::Key(Key::Esc) => "(Esc)".into(),
+        Msg::Key(Key::F5) => "(F5)".into(),
+        Msg::Key(Key::Enter) => "(Enter)".into(),
         Msg::AllReadings => "All readings".into(),
         Msg::Questions(1) => "1 question".into(),
         Msg::Questions(count) => format!("{count} questions"),
@@ -191,7 +199,7 @@ pub fn say(msg: &Msg) -> String {
         }
         Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
         Msg::Refused => "Sorry, I have no answer.".into(),
-        Msg::State(assessment) => climate::state(assessment),
+        Msg::State(assessment, unmeasured) => climate::state(assessment, unmeasured),
         Msg::Refusal(why) => match why {
             Why::OffTopic => {
                 "Nothing in the reviewed entries answers this question. I help with growing tomatoes in a greenhouse: diseases \
@@ -226,6 +234,7 @@ pub fn say(msg: &Msg) -> String {
         Msg::ReferencesHeading => "Based on these reviewed entries (tap to read)".into(),
         Msg::CuratedEntry => "Reviewed entry".into(),
         Msg::SourcesHeading => "Sources".into(),
+        Msg::RelatedHeading => "Related entries (tap to read)".into(),
         Msg::Source(source) => format!("{} ({})", source.title, source.publisher),
         Msg::AnswererCrashed => "An internal error kept the assistant from answering. It is being loaded again; please \
                                  ask once more in a few seconds. Details are in the log."
@@ -301,35 +310,4 @@ fn cannot_open(error: &OpenError) -> String {
         OpenError::Engine(_) => "a language model that this version cannot run",
     };
     format!("The bundle holds {part}. Please install a bundle made for this version. ({error})")
-}
-
-/// The measures that `question` names; all of them when it asks about sensors or readings as such.
-pub fn measures_named(question: &str) -> Vec<Measure> {
-    let question = question.to_lowercase();
-    let words: Vec<&str> = question.split(|letter: char| !letter.is_alphanumeric()).collect();
-    let names = |any: &[&str]| any.iter().any(|name| words.contains(name));
-    if names(&["sensor", "sensors", "reading", "readings", "measurements"]) {
-        return Measure::all().collect();
-    }
-    // "light sum" asks about the day; "light" alone about the day and the moment.
-    let follow = |pair: &[&str; 2]| words.windows(2).any(|two| two == pair);
-    let days = names(&["dli"])
-        || [["light", "sum"], ["light", "integral"], ["daily", "light"], ["day", "light"]].iter().any(follow);
-    let named = |measure: &Measure| match measure {
-        Measure::Vpd => names(&["vpd", "deficit"]),
-        Measure::Read(Quantity::AirTemperature) => {
-            names(&["temperature", "temperatures", "hot", "cold", "heat", "warm"])
-        }
-        Measure::Read(Quantity::RelativeHumidity) => names(&["humidity", "humid", "rh"]),
-        Measure::Read(Quantity::Co2) => names(&["co2", "carbon"]),
-        Measure::Read(Quantity::LightPpfd) => names(&["ppfd", "par"]) || (names(&["light"]) && !days),
-        Measure::Read(Quantity::RootTemperature) => {
-            names(&["root", "roots"]) && names(&["temperature", "cold", "warm"])
-        }
-        Measure::Read(Quantity::Ph) => names(&["ph", "acid", "acidity"]),
-        Measure::Read(Quantity::Ec) => names(&["ec", "conductivity", "salt", "salts", "salinity"]),
-        Measure::Read(Quantity::SubstrateMoisture) => names(&["moisture", "dry", "wet"]),
-        Measure::Read(Quantity::Dli) => days || names(&["light"]),
-    };
-    Measure::all().filter(named).collect()
 }

@@ -51,6 +51,25 @@ impl Lang {
             Lang::En => en::measures_named(question),
         }
     }
+
+    /// What a question for how the greenhouse stands asks about, in this language: nothing for all that is measured, None where
+    /// one of its words asks for anything else.
+    pub fn state_asked(self, question: &str) -> Option<Vec<Measure>> {
+        match self {
+            Lang::En => en::state_asked(question),
+        }
+    }
+}
+
+/// A key that stands on a button.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Escape.
+    Esc,
+    /// The fifth function key.
+    F5,
+    /// Return.
+    Enter,
 }
 
 /// Everything the appliance can say.
@@ -122,6 +141,10 @@ pub enum Msg<'a> {
     NoData(&'a NoData),
     /// Why there is no daily light integral yet, as a sentence.
     DayNeeded,
+    /// Name of the temperature at which the air wets surfaces.
+    DewPoint,
+    /// What it means, as a sentence.
+    DewPointMeans,
     /// What to do about it.
     Advice(&'a NoData),
     /// Short names of what no probe measures.
@@ -134,6 +157,8 @@ pub enum Msg<'a> {
     Again,
     /// Button: ask what is typed.
     Send,
+    /// Below a button's words: the key that does the same.
+    Key(Key),
     /// Button: all readings.
     AllReadings,
     /// Number of questions in a category.
@@ -185,7 +210,7 @@ pub enum Msg<'a> {
     /// In its place: why, and what the grower can do.
     Refusal(Why),
     /// To a question for how the greenhouse stands: how many readings are as they should be.
-    State(&'a crate::climate::Assessment),
+    State(&'a crate::climate::Assessment, &'a [Measure]),
     /// Heading above the entries to read instead.
     Nearest,
     /// The answer was stopped.
@@ -210,6 +235,8 @@ pub enum Msg<'a> {
     CuratedEntry,
     /// Heading above an entry's sources.
     SourcesHeading,
+    /// Heading above the entries that belong to this one.
+    RelatedHeading,
     /// One source of an entry.
     Source(&'a Source),
     /// The answerer panicked and is opened again.

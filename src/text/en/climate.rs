@@ -53,8 +53,14 @@ pub fn advised(measure: Measure, level: Level) -> String {
     format!("{} {} its range: what to do", at_start(&say(&Msg::Measure(measure))), side(level))
 }
 
-/// "3 of 9 values are out of range. 1 sensor gives no reading." What has no target just now is neither.
-pub fn state(assessment: &Assessment) -> String {
+/// "CO2 is not measured here. 3 of 9 measured values are out of range. 1 sensor gives no reading." What has no target just now is neither.
+pub fn state(assessment: &Assessment, unmeasured: &[Measure]) -> String {
+    let lacking = |measure: &Measure| format!("{} is not measured here. ", at_start(&say(&Msg::Measure(*measure))));
+    let lacking: String = unmeasured.iter().map(lacking).collect();
+    if assessment.items.is_empty() {
+        return lacking.trim_end().into();
+    }
+
     let faults = assessment.items.iter().filter(|item| item.level == Level::Fault).count();
     let judged = assessment.items.iter().filter(|item| item.range.is_some() && item.level != Level::Fault);
     let judged: Vec<Level> = judged.map(|item| item.level).collect();
@@ -63,14 +69,14 @@ pub fn state(assessment: &Assessment) -> String {
         (0, 0) if faults > 0 => "There is nothing to judge.".into(),
         (0, 0) => "Nothing that is measured has a target just now.".into(),
         (0, 1) => "What is measured is within its range.".into(),
-        (0, all) => format!("All {all} values are within their ranges."),
-        (1, all) => format!("1 of {all} values is out of range."),
-        (out, all) => format!("{out} of {all} values are out of range."),
+        (0, all) => format!("All {all} measured values are within their ranges."),
+        (1, all) => format!("1 of {all} measured values is out of range."),
+        (out, all) => format!("{out} of {all} measured values are out of range."),
     };
     match faults {
-        0 => values,
-        1 => format!("{values} 1 sensor gives no reading."),
-        _ => format!("{values} {faults} sensors give no reading."),
+        0 => lacking + &values,
+        1 => format!("{lacking}{values} 1 sensor gives no reading."),
+        _ => format!("{lacking}{values} {faults} sensors give no reading."),
     }
 }
 
