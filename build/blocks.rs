@@ -98,6 +98,20 @@ pub fn tensor(
     QTensor::new(storage, shape).map_err(fail)
 }
 
+/// What `values`, in rows of `width`, are in blocks of `format`.
+///
+/// # Errors
+/// [`BlocksError::Width`], [`BlocksError::Quantize`].
+pub fn rounded(name: &str, width: usize, format: BlockFormat, values: &[f32]) -> Result<Vec<f32>, BlocksError> {
+    if values.is_empty() {
+        return Ok(Vec::new());
+    }
+    let piece = |first, count| Ok(values[first..first + count].to_vec());
+    let blocks = tensor(name, &[values.len() / width, width], Some(format), piece)?;
+    let numbers = blocks.dequantize(&Device::Cpu).and_then(|numbers| numbers.flatten_all()?.to_vec1());
+    numbers.map_err(|source| BlocksError::Quantize { name: name.into(), source })
+}
+
 /// Tensor `name` of `shape` from Q4_0 blocks that were made elsewhere.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use tomato_assistant::{
 
 use super::{
     draw::Draw,
-    questions::{BROAD, NARROW, Narrow, Refused},
+    questions::{BROAD, NARROW, Narrow, Refused, SENTENCES},
     split::held_out,
 };
 
@@ -129,6 +129,8 @@ pub struct Material<'a> {
     pub targets: &'a Targets,
     /// Questions about details.
     pub narrow: &'a [Narrow],
+    /// The same about the sentences that these leave out.
+    pub sentences: &'a [Narrow],
     /// Whole questions.
     pub broad: &'a [Narrow],
     /// Questions to refuse.
@@ -149,7 +151,11 @@ impl Material<'_> {
             true => held.push(example),
             false => training.push(example),
         };
-        for (kind, file, questions) in [(Kind::Narrow, NARROW, self.narrow), (Kind::Broad, BROAD, self.broad)] {
+        for (kind, file, questions) in [
+            (Kind::Narrow, NARROW, self.narrow),
+            (Kind::Narrow, SENTENCES, self.sentences),
+            (Kind::Broad, BROAD, self.broad),
+        ] {
             for asked in questions {
                 let unknown = || ExamplesError::UnknownEntry {
                     file,

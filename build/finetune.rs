@@ -21,20 +21,22 @@ use super::{
     draw::Draw,
     examples::{self, ExamplesError},
     recipe,
+    resume::{self, Progress},
     sources::{ADAPTER, ADAPTER_CONFIG, Sources},
 };
 
 pub mod objective;
-mod resume;
 
 use objective::{LONGEST, Measured, Ready};
-use resume::Progress;
 
 /// This stage.
 pub const STAGE: Stage = Stage { number: 4, name: "finetune", revision: 3 };
 
 /// The training's record: how the loss fell.
 pub const CURVE: &str = "training.json";
+
+/// Where a training keeps what it needs to go on, beside the stages' folders.
+const KEPT: &str = "finetune-resume";
 
 /// Why there is no adapter.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +92,18 @@ pub fn take(checkpoint: &Artifact, sources: &Sources, out: &Path) -> Result<(), 
 /// # Errors
 /// [`FinetuneError::Artifact`].
 pub fn forget(work: &Path) -> Result<(), FinetuneError> {
-    resume::forget(&work.join(resume::FOLDER))
+    Ok(resume::forget(&work.join(KEPT))?)
+}
+
+/// Where a training is, besides its steps.
+#[derive(Default, Serialize, Deserialize)]
+struct Place {
+    /// Examples seen.
+    seen: usize,
+    /// The checks so far.
+    curve: Vec<Check>,
+    /// Loss and examples since the last check.
+    pending: (f64, usize),
 }
 
 /// One line of the training's record.
@@ -165,23 +178,21 @@ pub fn train(
     );
 
     let origin = origin(table, checkpoint, sources, true);
-    let resume = work.join(resume::FOLDER);
-    let mut progress = match resume::restore(&resume, &origin, &mut adam)? {
-        Some(progress) => progress,
-        None => Progress { origin, seen: 0, steps: 0, curve: Vec::new(), pending: (0.0, 0) },
-    };
-    let before = progress.curve.last().map_or(0.0, |check| check.seconds);
+    let kept = work.join(KEPT);
+    let restored: Option<Progress<Place>> = resume::restore::<_, FinetuneError>(&kept, &origin, &mut adam)?;
+    let mut progress = restored.unwrap_or_else(|| Progress::new(origin, Place::default()));
+    let before = progress.own.curve.last().map_or(0.0, |check| check.seconds);
     bar.set_length(total as u64);
     let place = |seen: usize| &training[seen % training.len()];
-    let mut read: usize = (0..progress.seen).map(|seen| place(seen).ids.len()).sum();
+    let mut read: usize = (0..progress.own.seen).map(|seen| place(seen).ids.len()).sum();
     bar.set_position(read as u64);
-    while progress.seen < table.epochs * training.len() && !stale(&progress.curve, table.patience) {
+    while progress.own.seen < table.epochs * training.len() && !stale(&progress.own.curve, table.patience) {
         let mut step = Vec::new();
         let mut budget = 0;
-        while budget < table.tokens && progress.seen < table.epochs * training.len() {
-            step.push((progress.seen, place(progress.seen)));
-            budget += place(progress.seen).ids.len();
-            progress.seen += 1;
+        while budget < table.tokens && progress.own.seen < table.epochs * training.len() {
+            step.push((progress.own.seen, place(progress.own.seen)));
+            budget += place(progress.own.seen).ids.len();
+            progress.own.seen += 1;
         }
         // Each core reads examples of its own, which wastes less than all cores on one; the sum is made in a fixed order.
         let learnt: Vec<_> = step
@@ -192,8 +203,8 @@ pub fn train(
         for learnt in learnt {
             let (loss, gradients) = learnt?;
             adam.add(&gradients, 1.0 / step.len() as f32);
-            progress.pending.0 += f64::from(loss);
-            progress.pending.1 += 1;
+            progress.own.pending.0 += f64::from(loss);
+            progress.own.pending.1 += 1;
         }
         adam.health()?;
         let norm = adam.step(rate(table, progress.steps, read as f64 / total as f64))?;
@@ -201,33 +212,34 @@ pub fn train(
         read += budget;
         let (steps, seconds) = (progress.steps, before + started.elapsed().as_secs_f64());
         if steps.is_multiple_of(5) {
-            let mean = progress.pending.0 / progress.pending.1.max(1) as f64;
+            let mean = progress.own.pending.0 / progress.own.pending.1.max(1) as f64;
             log::info!("step {steps}, {read} of {total} tokens, {seconds:.0} s, loss {mean:.3}, gradient {norm:.2}");
         }
-        if steps.is_multiple_of(table.check_every) || progress.seen >= table.epochs * training.len() {
+        if steps.is_multiple_of(table.check_every) || progress.own.seen >= table.epochs * training.len() {
             let Measured { loss, narrow, reference } = objective::measure(&run.dense.model, &run.selector, &held_out)?;
-            let training = progress.pending.0 / progress.pending.1.max(1) as f64;
+            let training = progress.own.pending.0 / progress.own.pending.1.max(1) as f64;
             let check = Check { step: steps, training, held_out: loss, narrow, reference, seconds };
             log::info!("{check:?}");
-            progress.pending = (0.0, 0);
-            progress.curve.push(check);
-            resume::keep(&resume, &progress, &adam)?;
+            progress.own.pending = (0.0, 0);
+            progress.own.curve.push(check);
+            progress.best = lowest(&progress.own.curve);
+            resume::keep::<_, FinetuneError>(&kept, &progress, &adam)?;
         }
     }
     bar.finish();
 
-    let lowest = lowest(&progress.curve).unwrap_or(0);
-    let best = candle_core::safetensors::load(resume.join(resume::best(lowest)), &Device::Cpu)?;
+    let best = progress.best.unwrap_or(0);
+    let values = candle_core::safetensors::load(kept.join(resume::best(best)), &Device::Cpu)?;
     let adapter::Shape { rank, alpha, .. } = table.shape;
-    adapter::save(out, (rank, alpha), table.shape.modules(), &best, &checkpoint.record.files[TENSORS].sha256)?;
+    adapter::save(out, (rank, alpha), table.shape.modules(), &values, &checkpoint.record.files[TENSORS].sha256)?;
     let record = Record {
         table: table.clone(),
         examples,
         held_out: held_out.len(),
         tokens,
         parameters,
-        curve: progress.curve,
-        best: lowest,
+        curve: progress.own.curve,
+        best,
     };
     let path = out.join(CURVE);
     let json = serde_json::to_string_pretty(&record).expect("strings and numbers always serialize");

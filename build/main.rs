@@ -37,7 +37,7 @@ use stages::{
     retrieval::{self, RetrievalError},
     show,
     sources::{ENCODER_ADAPTER, Sources, SourcesError},
-    tune::{self, TuneError},
+    tune::{self, Lessons, TuneError},
     verify::{self, VerifyError},
 };
 use std::{
@@ -173,23 +173,27 @@ fn tune_encoder(recipe: Option<&Path>, encoder: Option<&Path>) -> Result<(), Fai
         return Err(Failure::Usage("the recipe has no table [encoder.adapter]".into()));
     };
     let (sources, folder) = (Sources::find(Path::new("."))?, folder());
-    let work = folder.join("tune");
-    fs::create_dir_all(&work).map_err(at(&work))?;
+    // Nobody else may write there meanwhile.
+    let _artifacts = Artifacts::open(&folder)?;
+    let out = folder.join("tune");
+    fs::create_dir_all(&out).map_err(at(&out))?;
     start_log(&folder.join("log.txt"))?;
     let progress = bar("fetch");
     let base = encoder_base::locate(encoder, &progress)?;
     progress.finish_and_clear();
-    let dense = encoder::dense(&tables.encoder, &base, &sources, &work)?;
-    let knowledge = sources.searched()?;
-    let refused = sources.refused()?;
-    tune::run(table, dense, knowledge.entries(), &refused, &base.inputs[TENSORS], &work, &counter("tune"))?;
+    let dense = encoder::dense(&tables.encoder, &base, &sources, &out)?;
+    let (knowledge, refused) = (sources.searched()?, sources.refused()?);
+    let origin = tune::origin(&tables.encoder, &base, &sources);
+    let lessons = Lessons { entries: knowledge.entries(), refused: &refused, origin };
+    tune::run(table, dense, &lessons, &base, (&folder, &out), &counter("tune"))?;
     let shipped = sources.path(ENCODER_ADAPTER);
     let shipped = shipped.parent().unwrap_or(&shipped);
     fs::create_dir_all(shipped).map_err(at(shipped))?;
     for name in [adapter::WEIGHTS, adapter::CONFIG] {
-        fs::copy(work.join(name), shipped.join(name)).map_err(at(&shipped.join(name)))?;
+        fs::copy(out.join(name), shipped.join(name)).map_err(at(&shipped.join(name)))?;
     }
-    Ok(fs::remove_dir_all(&work).map_err(at(&work))?)
+    fs::remove_dir_all(&out).map_err(at(&out))?;
+    Ok(tune::forget(&folder)?)
 }
 
 fn ask(question: &str, choices: &Choices) -> Result<(), Failure> {

@@ -32,6 +32,7 @@ use self::{
 };
 use super::{
     artifact::{Artifact, ArtifactError, Origin, Stage, at},
+    blocks::BlocksError,
     calibration,
     checkpoint::{CONFIG, TOKENIZER},
     config_json::{Config, TokenIds},
@@ -73,6 +74,9 @@ pub enum PruneError {
     /// The model cannot be loaded or measured.
     #[error(transparent)]
     Dense(#[from] DenseError),
+    /// The token table cannot be rounded.
+    #[error(transparent)]
+    Blocks(#[from] BlocksError),
     /// There is nothing to measure with.
     #[error(transparent)]
     Yardstick(#[from] YardstickError),
@@ -130,7 +134,7 @@ pub fn run(
 ) -> Result<Pruned, PruneError> {
     let before = Config::read(&checkpoint.join(CONFIG))?;
     table.check_fit(&before)?;
-    let base = Source { folder: checkpoint, config: &before };
+    let base = Source { folder: checkpoint, config: &before, embedding: table.embedding };
     let (mut config, mut same_tokens, mut cut) = (plan::shallow(&before, table.depth)?, None, None);
     if let Some(rows) = table.vocabulary {
         let path = checkpoint.join(TOKENIZER);
@@ -152,7 +156,7 @@ pub fn run(
 
     // Layers and neurons are taken from a model whose vocabulary is cut: what is measured is what will be used.
     let folder = out.join(WHOLE);
-    let whole = match config == before {
+    let whole = match config == before && table.embedding.is_none() {
         true => checkpoint,
         false => {
             fs::create_dir_all(&folder).map_err(at(&folder))?;
@@ -162,7 +166,12 @@ pub fn run(
     };
     let smaller = narrowed(table, whole, sources, watch)?;
     let narrow = smaller.config(&config)?;
-    Source { folder: whole, config: &config }.write(&narrow, &Change::Layers(&smaller), out, watch.bytes)?;
+    Source { folder: whole, config: &config, embedding: None }.write(
+        &narrow,
+        &Change::Layers(&smaller),
+        out,
+        watch.bytes,
+    )?;
     if whole != checkpoint {
         fs::remove_dir_all(&folder).map_err(at(&folder))?;
     }

@@ -38,7 +38,7 @@ pub const NARROW_DEVELOPMENT: &str = "data/narrow_development_questions.json";
 /// Questions that one or two sentences of an entry answer.
 pub const NARROW: &str = "data/narrow_questions.json";
 
-/// The same for each sentence that these ask nothing of, to be found by; the language model does not learn from them.
+/// The same for each sentence that these ask nothing of.
 pub const SENTENCES: &str = "data/sentence_questions.json";
 
 /// Whole questions with the half of an entry that answers them.

@@ -73,6 +73,8 @@ pub struct Tables {
 pub struct Prune {
     /// Pieces of text that are kept, the first of data/model/vocabulary.txt; left out, all.
     pub vocabulary: Option<usize>,
+    /// Block format to which the token table is rounded before anything is learnt; left out, it stays as it is.
+    pub embedding: Option<BlockFormat>,
     /// Layers that are kept, the first ones; left out, all.
     pub depth: Option<usize>,
     /// Whole layers that go besides; left out, none.
@@ -177,8 +179,7 @@ pub struct Quantize {
     pub compensate: bool,
 }
 
-/// ggml block formats for which the appliance has kernels. Blocks of 32, since Gemma's width of 640 is no multiple of
-/// the 256 that the k-quants need.
+/// ggml block formats that the appliance has kernels for: of 32, since Gemma's 640 is no multiple of the k-quants' 256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BlockFormat {
     /// 8-bit integers and an f16 scale: 34 bytes a block.

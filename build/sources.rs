@@ -222,21 +222,19 @@ impl Sources {
         let path = self.root.join(ENTRIES);
         let mut knowledge =
             Knowledge::parse(&self.read(ENTRIES)?).map_err(|cause| SourcesError::Knowledge { path, cause })?;
-        for file in [questions::NARROW, questions::BROAD] {
+        for file in [questions::NARROW, questions::BROAD, questions::SENTENCES] {
             self.add(&mut knowledge, file)?;
         }
         Ok(knowledge)
     }
 
-    /// The same with questions about all their other sentences, and their own in other words: what is searched.
+    /// The same with their own questions in other words: what is searched.
     ///
     /// # Errors
     /// [`SourcesError`].
     pub fn searched(&self) -> Result<Knowledge, SourcesError> {
         let mut knowledge = self.knowledge()?;
-        for file in [questions::SENTENCES, questions::WORDINGS] {
-            self.add(&mut knowledge, file)?;
-        }
+        self.add(&mut knowledge, questions::WORDINGS)?;
         Ok(knowledge)
     }
 

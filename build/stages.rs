@@ -41,6 +41,7 @@ pub mod adapter;
 pub mod examples;
 pub mod finetune;
 pub mod merge;
+pub mod resume;
 
 pub mod embed;
 pub mod encoder;

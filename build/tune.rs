@@ -25,10 +25,21 @@ use tomato_assistant::{
 use super::{
     adam::{Adam, Sick},
     adapter::{self, AdapterError},
+    artifact::{ArtifactError, Origin, Stage},
+    checkpoint::TENSORS,
     draw::Draw,
+    encoder_base::EncoderBase,
     projection::is_held,
+    questions::REFUSED,
     recipe,
+    resume::{self, Progress},
+    sources::{HARMFUL, OFF_TOPIC, SEARCHED, Sources, UNANSWERABLE, VOCABULARY},
 };
+
+/// No stage, for its result is a part of the repository; its revision is raised when the same texts are learnt from otherwise.
+const TRAINING: Stage = Stage { number: 0, name: "tune", revision: 1 };
+/// Where a training keeps what it needs to go on, beside the stages' folders.
+const KEPT: &str = "tune-resume";
 
 /// A passage is learnt with instead of another question once in so many.
 const PASSAGE: f64 = 0.35;
@@ -40,7 +51,7 @@ const OF_ONE: usize = 4;
 const NEAREST: usize = 12;
 /// Near entries that come with one drawn by chance, in every other step.
 const COMPANY: usize = 3;
-/// Steps between two lines of the log.
+/// Steps between two lines of the log, after which the training can go on later.
 const TOLD: usize = 25;
 /// What the adapted modules are called.
 const MODULES: [&str; 4] = ["query", "key", "value", "dense"];
@@ -55,11 +66,14 @@ pub enum TuneError {
     #[error("training the sentence encoder: {0}")]
     Compute(#[from] candle_core::Error),
     /// The training cannot go on.
-    #[error("{0}: training stopped. Try a lower learning_rate in [encoder.adapter]")]
+    #[error("{0}: training stopped, the last checkpoint is kept. Try a lower learning_rate in [encoder.adapter]")]
     Sick(#[from] Sick),
     /// It cannot be written.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
+    /// The disk refuses, or is full.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     /// Fewer entries than a step takes.
     #[error("there are {found} entries, and a step of [encoder.adapter] takes {needed}; lower entries in the recipe")]
     TooFew {
@@ -80,31 +94,57 @@ struct Material {
     passages: Vec<Vec<u32>>,
 }
 
-/// Trains on the f32 encoder `encoder` with the texts of `entries`, and with `others`, kinds of questions that are to be refused:
-/// each kind is in every step but those about details, as if one entry answered all of it. Writes the adapter into `out`; `base_sha256` is the hash of the
-/// weights that it belongs to. `bar` counts steps. The same every time.
+/// What an encoder learns from.
+pub struct Lessons<'a> {
+    /// The entries, with all their questions.
+    pub entries: &'a [Entry],
+    /// Kinds of questions that are to be refused: each kind is in every step but those about details, as if one entry answered
+    /// all of it.
+    pub refused: &'a [Vec<String>],
+    /// What the training is made from; a killed one of the same goes on.
+    pub origin: Origin,
+}
+
+/// What a training of the adapter is made from.
+pub fn origin(table: &recipe::Encoder, base: &EncoderBase, sources: &Sources) -> Origin {
+    let mut inputs = base.inputs.clone();
+    inputs.extend(sources.inputs(&SEARCHED));
+    inputs.extend(sources.inputs(&[VOCABULARY, REFUSED, OFF_TOPIC, HARMFUL, UNANSWERABLE]));
+    Origin::new(&TRAINING, table, inputs)
+}
+
+/// Removes from `work` what a training that has ended left to go on from; not before its adapter is where it belongs.
+///
+/// # Errors
+/// [`TuneError::Artifact`].
+pub fn forget(work: &Path) -> Result<(), TuneError> {
+    Ok(resume::forget(&work.join(KEPT))?)
+}
+
+/// Trains on the f32 encoder `encoder`, which is made from `base`, and writes the adapter into `out`. What is needed to go on is
+/// kept below `work`, until [`forget`]. `bar` counts steps. The same every time.
 ///
 /// # Errors
 /// [`TuneError`].
 pub fn run(
     table: &recipe::EncoderAdapter,
     mut encoder: SentenceEncoder,
-    entries: &[Entry],
-    others: &[Vec<String>],
-    base_sha256: &str,
-    out: &Path,
+    lessons: &Lessons,
+    base: &EncoderBase,
+    (work, out): (&Path, &Path),
     bar: &ProgressBar,
 ) -> Result<(), TuneError> {
+    let Lessons { entries, refused, origin } = lessons;
     if entries.len() < table.entries {
         return Err(TuneError::TooFew { found: entries.len(), needed: table.entries });
     }
     let material = entries.iter().map(|entry| material(&encoder, entry)).collect::<Result<Vec<_>, _>>()?;
-    let refused = |texts: &Vec<String>| {
+    let others = |texts: &Vec<String>| {
         let questions =
             texts.iter().map(|text| Ok((encoder.ids(text)?, Vec::new()))).collect::<Result<_, EngineError>>()?;
         Ok::<_, EngineError>(Material { questions, passages: Vec::new() })
     };
-    let others = others.iter().filter(|texts| !texts.is_empty()).map(refused).collect::<Result<Vec<_>, _>>()?;
+    let others = refused.iter().filter(|texts| !texts.is_empty()).map(others).collect::<Result<Vec<_>, _>>()?;
     let near = near(&encoder, entries)?;
     let mut draw = Draw::new(table.seed);
     let mut variables = Vec::new();
@@ -112,8 +152,11 @@ pub fn run(
         variables.extend(adapter::adapt(linear, &module, (table.rank, table.alpha), &mut draw)?);
     }
     let mut adam = Adam::new(variables, 0.0, table.clip);
+    let kept = work.join(KEPT);
+    let restored = resume::restore::<f32, TuneError>(&kept, origin, &mut adam)?;
+    let mut progress = restored.unwrap_or_else(|| Progress::new(origin.clone(), 0.0));
     bar.set_length(table.steps as u64);
-    let mut losses = Vec::new();
+    bar.set_position(progress.steps as u64);
     for step in 0..table.steps {
         let mut pairs = Vec::new();
         if step % DETAILS == DETAILS - 1 {
@@ -124,20 +167,26 @@ pub fn run(
             let texts = chosen.iter().map(|&entry| &material[entry]).chain(&others);
             pairs = texts.map(|material| pair(&mut draw, material)).collect();
         }
-        losses.push(learn(&encoder, &pairs, table.sharpness, &mut adam)?);
+        if step < progress.steps {
+            // A run that was killed learnt this; only the draws are made again.
+            continue;
+        }
+        progress.own += learn(&encoder, &pairs, table.sharpness, &mut adam)?;
         adam.health()?;
         let warm = ((step + 1) as f64 / table.warmup.max(1) as f64).min(1.0);
         let rest = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / table.steps as f64).cos());
         adam.step(table.learning_rate * warm * rest)?;
+        progress.steps += 1;
         bar.inc(1);
-        if (step + 1) % TOLD == 0 {
-            let mean = losses.drain(..).sum::<f32>() / TOLD as f32;
-            log::info!("step {} of {}, loss {mean:.3}", step + 1, table.steps);
+        if progress.steps.is_multiple_of(TOLD) {
+            let mean = std::mem::take(&mut progress.own) / TOLD as f32;
+            log::info!("step {} of {}, loss {mean:.3}", progress.steps, table.steps);
+            resume::keep::<_, TuneError>(&kept, &progress, &adam)?;
         }
     }
     bar.finish();
     let modules = MODULES.map(String::from).into();
-    Ok(adapter::save(out, (table.rank, table.alpha), modules, &adam.values(), base_sha256)?)
+    Ok(adapter::save(out, (table.rank, table.alpha), modules, &adam.values(), &base.inputs[TENSORS])?)
 }
 
 /// The texts of an entry that may be learnt from.

@@ -4,7 +4,7 @@
 use crate::stages::{
     check_data::Data,
     examples::{Example, Examples, Kind, Material, Wanted},
-    questions::{BROAD, NARROW, Narrow},
+    questions::{BROAD, NARROW, Narrow, SENTENCES},
     split::held_out,
 };
 use std::{
@@ -53,8 +53,8 @@ impl Made {
 }
 
 fn material<'a>(data: &'a Data, targets: &'a Targets) -> Material<'a> {
-    let Data { entries, narrow, broad, refused, .. } = data;
-    Material { entries, targets, narrow, broad, refused }
+    let Data { entries, narrow, sentences, broad, refused, .. } = data;
+    Material { entries, targets, narrow, sentences, broad, refused }
 }
 
 /// All examples of the real data, made once.
@@ -88,9 +88,12 @@ fn every_judged_part_has_its_label() {
 #[test]
 fn a_labelled_question_wants_the_sentences_that_answer_it_and_no_others() {
     let made = made();
-    let labelled: [(Kind, HashMap<&str, &Narrow>); 2] =
-        [(Kind::Narrow, &made.data.narrow), (Kind::Broad, &made.data.broad)]
-            .map(|(kind, set)| (kind, set.iter().map(|asked| (asked.question.as_str(), asked)).collect()));
+    let narrow = made.data.narrow.iter().chain(&made.data.sentences);
+    let by_question = |asked: &'static Narrow| (asked.question.as_str(), asked);
+    let labelled: [(Kind, HashMap<&str, &Narrow>); 2] = [
+        (Kind::Narrow, narrow.map(by_question).collect()),
+        (Kind::Broad, made.data.broad.iter().map(by_question).collect()),
+    ];
     let mut found = 0;
     for (kind, asked) in &labelled {
         for example in made.all().filter(|example| example.kind == *kind) {
@@ -109,7 +112,7 @@ fn a_labelled_question_wants_the_sentences_that_answer_it_and_no_others() {
             found += 1;
         }
     }
-    assert!(found > 2000, "{found}");
+    assert!(found > 4000, "{found}");
 }
 
 #[test]
@@ -161,7 +164,7 @@ fn where_nothing_answers_nothing_is_wanted() {
     let others = made.all().count() - refusals;
     assert!((others / 16..others / 9).contains(&missing), "{missing} of {others}");
     // The entry that is missing is in none of them.
-    let labelled = made.data.narrow.iter().chain(&made.data.broad);
+    let labelled = made.data.narrow.iter().chain(&made.data.sentences).chain(&made.data.broad);
     let owner: HashMap<&str, &str> = labelled.map(|asked| (asked.question.as_str(), asked.entry.as_str())).collect();
     for example in made.all().filter(|example| example.kind == Kind::Missing) {
         if let Some(owner) = owner.get(example.question.as_str()) {
@@ -179,7 +182,8 @@ fn an_entry_that_the_readings_make_relevant_is_never_wrong() {
     for entry in &mut entries {
         (entry.signals, entry.paraphrases) = (signal_names().into_iter().collect(), Vec::new());
     }
-    let material = Material { entries: &entries, narrow: &[], broad: &[], refused: &[], ..made.material() };
+    let material =
+        Material { entries: &entries, narrow: &[], sentences: &[], broad: &[], refused: &[], ..made.material() };
     let Examples { training, held_out } = material.examples(SEED).unwrap();
     let all = || training.iter().chain(&held_out);
     assert!(all().all(|example| example.kind == Kind::Readings));
@@ -192,8 +196,13 @@ fn an_entry_that_the_readings_make_relevant_is_never_wrong() {
 fn a_question_about_no_entry_is_named() {
     let made = made();
     let stray = [Narrow { entry: "nobody".into(), question: "who?".into(), answer: Vec::new() }];
-    for (narrow, broad, file) in [(&stray[..], &[][..], NARROW), (&[], &stray, BROAD)] {
-        let error = Material { narrow, broad, ..made.material() }.examples(SEED).err().unwrap().to_string();
+    let whole = || made.material();
+    for (material, file) in [
+        (Material { narrow: &stray, ..whole() }, NARROW),
+        (Material { sentences: &stray, ..whole() }, SENTENCES),
+        (Material { broad: &stray, ..whole() }, BROAD),
+    ] {
+        let error = material.examples(SEED).err().unwrap().to_string();
         assert!(error.starts_with(file) && error.contains("\"who?\"") && error.contains("\"nobody\""), "{error}");
         assert!(error.contains("Mend the id"), "{error}");
     }
@@ -202,7 +211,7 @@ fn a_question_about_no_entry_is_named() {
 #[test]
 fn held_out_entries_are_asked_about_in_a_set_of_their_own() {
     let made = made();
-    let labelled = made.data.narrow.iter().chain(&made.data.broad);
+    let labelled = made.data.narrow.iter().chain(&made.data.sentences).chain(&made.data.broad);
     let mut owners: HashMap<&str, HashSet<&str>> = HashMap::new();
     for asked in labelled {
         owners.entry(&asked.question).or_default().insert(&asked.entry);
@@ -243,7 +252,8 @@ fn the_same_seed_gives_the_same_examples() {
     let again = made.material().examples(SEED).unwrap();
     assert!(text(&again) == text(&made.examples));
     // Another one gives others: other references beside the right one, in another order.
-    let few = Material { entries: &made.data.entries[..40], narrow: &[], broad: &[], refused: &[], ..made.material() };
+    let entries = &made.data.entries[..40];
+    let few = Material { entries, narrow: &[], sentences: &[], broad: &[], refused: &[], ..made.material() };
     let few = |seed: u64| text(&few.examples(seed).unwrap());
     assert!(few(1) == few(1) && few(1) != few(2));
 }

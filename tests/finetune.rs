@@ -14,12 +14,12 @@ use crate::{
         split::held_out,
     },
     tiny,
-    tiny_training::{entries, lessons, save_adapter, shape, table},
+    tiny_training::{cut, entries, lessons, save_adapter, shape, table},
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, TermLike};
+use indicatif::ProgressBar;
 use serde_json::json;
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 use tempfile::{TempDir, tempdir};
@@ -60,66 +60,8 @@ impl Place {
 
     /// A run that ends with an error, so that what is left is that of the check at `step`.
     fn cut(&self, table: &Finetune, step: usize) {
-        let cutter = Cutter { kept: self.kept(), aside: self.work.path().join("aside"), step };
-        let aside = cutter.aside.clone();
-        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::term_like(Box::new(cutter)));
-        let error = self.train(table, &bar).map(drop).unwrap_err();
+        let error = cut(&self.kept(), step, |bar| self.train(table, bar).map(drop)).unwrap_err();
         assert!(matches!(error, FinetuneError::Artifact(_)), "{error}");
-        // It draws a last time, and must not look then.
-        drop(bar);
-        fs::remove_file(self.kept()).unwrap();
-        fs::rename(aside, self.kept()).unwrap();
-    }
-}
-
-/// A terminal that looks at what is kept whenever the bar is drawn. Once that is the check at `step` it is put aside, and
-/// the next check finds no folder to be written to.
-#[derive(Debug)]
-struct Cutter {
-    kept: PathBuf,
-    aside: PathBuf,
-    step: usize,
-}
-
-impl Cutter {
-    fn look(&self) {
-        let kept = fs::read_to_string(self.kept.join("progress.toml")).unwrap_or_default();
-        let steps = toml::from_str::<toml::Table>(&kept).ok().and_then(|kept| kept.get("steps")?.as_integer());
-        if steps == Some(self.step as i64) {
-            fs::rename(&self.kept, &self.aside).unwrap();
-            fs::write(&self.kept, "").unwrap();
-        }
-    }
-}
-
-impl TermLike for Cutter {
-    fn width(&self) -> u16 {
-        80
-    }
-    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn write_line(&self, _: &str) -> io::Result<()> {
-        Ok(())
-    }
-    fn write_str(&self, _: &str) -> io::Result<()> {
-        Ok(())
-    }
-    fn clear_line(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn flush(&self) -> io::Result<()> {
-        self.look();
-        Ok(())
     }
 }
 

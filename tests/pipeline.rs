@@ -309,9 +309,10 @@ fn what_is_learnt_or_calibrated_from_is_part_of_the_origin() {
     };
     let first = origins();
     assert!(first[0] != first[1] && first[2] != first[3]);
-    let learnt = [sources::ENTRIES, questions::NARROW, questions::BROAD, questions::REFUSED].map(|name| (name, true));
+    let questions = [questions::NARROW, questions::SENTENCES, questions::BROAD, questions::REFUSED];
+    let learnt = questions.into_iter().chain([sources::ENTRIES]).map(|name| (name, true));
     for (name, is_learnt) in
-        learnt.into_iter().chain([sources::CALIBRATION_ENGLISH, sources::CALIBRATION_KOREAN].map(|name| (name, false)))
+        learnt.chain([sources::CALIBRATION_ENGLISH, sources::CALIBRATION_KOREAN].map(|name| (name, false)))
     {
         let before = origins();
         let path = repository.path().join(name);

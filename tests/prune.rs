@@ -8,6 +8,7 @@ use crate::{
         bundle::{self, Parts},
         byte_pairs::BytePairs,
         config_json::Config,
+        draw::Draw,
         prune::{self, Pruned, Watch, vocabulary},
         ranking,
         recipe::{self, BlockFormat, Prune},
@@ -57,10 +58,14 @@ fn good_pieces() -> Vec<String> {
 }
 
 fn prune(checkpoint: &Path, list: &str, rows: Option<usize>) -> Result<(TempDir, Pruned), String> {
+    pruned(checkpoint, list, Prune { vocabulary: rows, ..Prune::default() })
+}
+
+fn pruned(checkpoint: &Path, list: &str, table: Prune) -> Result<(TempDir, Pruned), String> {
     let (repository, out) = (repository(&format!("[{}]", entry("abc", ""))), tempdir().unwrap());
     fs::write(repository.path().join(VOCABULARY), list).unwrap();
     let sources = Sources::find(repository.path()).unwrap();
-    let (table, bar) = (Prune { vocabulary: rows, ..Prune::default() }, ProgressBar::hidden());
+    let bar = ProgressBar::hidden();
     let watch = Watch { bytes: &bar, work: &bar, step: &|_| () };
     let pruned = prune::run(&table, checkpoint, &sources, out.path(), &watch);
     pruned.map(|pruned| (out, pruned)).map_err(|error| error.to_string())
@@ -90,6 +95,38 @@ fn kept_pieces_keep_their_rows_under_new_ids() {
     }
     // The same piece, four ids lower: <b>, two line breaks and two spaces before it are gone.
     assert_eq!((was.ids["a"], is.ids["a"]), (269, 264));
+}
+
+#[test]
+fn a_table_that_was_rounded_is_shipped_as_it_was_learnt_with() {
+    let before = checkpoint();
+    let list = list(before.path(), &good_pieces());
+    for (format, rows) in [(BlockFormat::Q4_0, Some(ROWS)), (BlockFormat::Q8_0, Some(ROWS)), (BlockFormat::Q4_0, None)]
+    {
+        let rounded = Prune { vocabulary: rows, embedding: Some(format), ..Prune::default() };
+        let ([was, is], name) = (
+            [prune(before.path(), &list, rows).unwrap().0, pruned(before.path(), &list, rounded).unwrap().0]
+                .map(|dir| load(dir.path().join("model.safetensors"), &Device::Cpu).unwrap()),
+            "model.embed_tokens.weight",
+        );
+        for (other, tensor) in was.iter().filter(|(other, _)| *other != name) {
+            let [was, is] = [tensor, &is[other]].map(|t| t.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+            assert_eq!(was, is, "{other}");
+        }
+        let width = was[name].dim(1).unwrap();
+        let [was, is] = [&was, &is].map(|all| all[name].flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        let again = blocks::rounded(name, width, format, &is).unwrap();
+        assert!(was != is && again == is, "{format:?}: what is rounded once more stays");
+        let far = was.iter().zip(&is).map(|(was, is)| (was - is).abs()).fold(0.0, f32::max);
+        let largest = was.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        assert!(far < largest / 8.0, "{far} of {largest}");
+    }
+    let mut draw = Draw::new(5);
+    let values: Vec<f32> = (0..32 * 20_000).map(|_| (0..4).map(|_| draw.share() as f32 - 0.5).sum()).collect();
+    for format in [BlockFormat::Q4_0, BlockFormat::Q8_0] {
+        let once = blocks::rounded("w", 32, format, &values).unwrap();
+        assert!(blocks::rounded("w", 32, format, &once).unwrap() == once, "{format:?}");
+    }
 }
 
 #[test]

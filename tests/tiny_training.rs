@@ -16,8 +16,13 @@ use crate::{
     tiny_bundle::repository,
 };
 use candle_core::{DType, Device, Tensor};
+use indicatif::{ProgressBar, ProgressDrawTarget, TermLike};
 use serde_json::{Value, json};
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 use tempfile::TempDir;
 use tomato_assistant::climate::signal_names;
 
@@ -59,6 +64,70 @@ pub fn table() -> Finetune {
         patience: 100,
         dropout: 0.0,
         seed: 1,
+    }
+}
+
+/// Trains so that it ends with an error, and what it left in the folder `kept` is that of `step`.
+pub fn cut<E>(kept: &Path, step: usize, train: impl FnOnce(&ProgressBar) -> Result<(), E>) -> Result<(), E> {
+    let aside = kept.with_extension("aside");
+    let cutter = Cutter { kept: kept.into(), aside: aside.clone(), step };
+    let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::term_like(Box::new(cutter)));
+    let ended = train(&bar);
+    // It draws a last time, and must not look then.
+    drop(bar);
+    fs::remove_file(kept).unwrap();
+    fs::rename(aside, kept).unwrap();
+    ended
+}
+
+/// A terminal that looks at what is kept whenever the bar is drawn. Once that is of `step` it is put aside, and what is
+/// kept next finds no folder to be written to.
+#[derive(Debug)]
+struct Cutter {
+    kept: PathBuf,
+    aside: PathBuf,
+    step: usize,
+}
+
+impl Cutter {
+    fn look(&self) {
+        let kept = fs::read_to_string(self.kept.join("progress.toml")).unwrap_or_default();
+        let steps = toml::from_str::<toml::Table>(&kept).ok().and_then(|kept| kept.get("steps")?.as_integer());
+        if steps == Some(self.step as i64) {
+            fs::rename(&self.kept, &self.aside).unwrap();
+            fs::write(&self.kept, "").unwrap();
+        }
+    }
+}
+
+impl TermLike for Cutter {
+    fn width(&self) -> u16 {
+        80
+    }
+    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+    fn write_line(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+    fn write_str(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+    fn clear_line(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn flush(&self) -> io::Result<()> {
+        self.look();
+        Ok(())
     }
 }
 

@@ -4,20 +4,21 @@
 use crate::{
     stages::{
         adapter::{CONFIG, WEIGHTS},
-        checkpoint::TENSORS,
         encoder::{self, EncoderError},
         encoder_base::EncoderBase,
         projection::is_held,
         recipe,
         sources::{ENCODER_ADAPTER, Sources},
-        tune::{self, TuneError},
+        tune::{self, Lessons, TuneError},
     },
     tiny_bundle::{entry, repository},
     tiny_encoder::{base, encode, folder, nothing_recorded, table},
+    tiny_training::cut,
 };
+use candle_core::Device;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 use tempfile::{TempDir, tempdir};
 use tomato_assistant::{
     bundle::{ENCODER, ENCODER_TOKENIZER},
@@ -68,15 +69,28 @@ fn place() -> (TempDir, TempDir, EncoderBase) {
     (root, tiny, base)
 }
 
-/// Trains into the place where the repository keeps its adapter.
-fn train(root: &Path, base: &EncoderBase, table_: &recipe::EncoderAdapter) -> Result<Vec<u8>, TuneError> {
-    let (work, sources) = (tempdir().unwrap(), Sources::find(root).unwrap());
-    let dense = encoder::dense(&table(PIECES), base, &sources, work.path()).unwrap();
+/// Trains into the place where the repository keeps its adapter. What is needed to go on is kept in `work`.
+fn train_in(
+    work: &Path,
+    root: &Path,
+    base: &EncoderBase,
+    training: &recipe::EncoderAdapter,
+    bar: &ProgressBar,
+) -> Result<Vec<u8>, TuneError> {
+    let (dense, sources) = (tempdir().unwrap(), Sources::find(root).unwrap());
+    let table = recipe::Encoder { adapter: Some(training.clone()), ..table(PIECES) };
+    let dense = encoder::dense(&table, base, &sources, dense.path()).unwrap();
     let out = root.join(ENCODER_ADAPTER);
     fs::create_dir_all(out.parent().unwrap()).unwrap();
-    let sha = &base.inputs[TENSORS];
-    tune::run(table_, dense, &entries(), &refused(), sha, out.parent().unwrap(), &ProgressBar::hidden())?;
+    let origin = tune::origin(&table, base, &sources);
+    let lessons = Lessons { entries: &entries(), refused: &refused(), origin };
+    tune::run(training, dense, &lessons, base, (work, out.parent().unwrap()), bar)?;
     Ok(fs::read(out).unwrap())
+}
+
+/// The same to the end, in a place of its own.
+fn train(root: &Path, base: &EncoderBase, training: &recipe::EncoderAdapter) -> Result<Vec<u8>, TuneError> {
+    train_in(tempdir().unwrap().path(), root, base, training, &ProgressBar::hidden())
 }
 
 /// The encoder that the stage makes, with an adapter or without.
@@ -154,6 +168,29 @@ fn what_does_not_belong_to_the_encoder_is_refused() {
     fs::write(&path, b"no tensors").unwrap();
     let error = refused(&base).to_string();
     assert!(error.contains(WEIGHTS) && error.contains("cannot be used"), "{error}");
+}
+
+#[test]
+fn a_training_that_was_cut_off_ends_as_if_it_had_not_been() {
+    let ((root, _tiny, base), work) = (place(), tempdir().unwrap());
+    let (table, kept) = (training(60, 6), work.path().join("tune-resume"));
+    let in_work = |bar: &ProgressBar| train_in(work.path(), root.path(), &base, &table, bar);
+    let whole = train(root.path(), &base, &table).unwrap();
+    let error = cut(&kept, 25, |bar| in_work(bar).map(drop)).unwrap_err();
+    assert!(matches!(error, TuneError::Artifact(_)), "{error}");
+    assert_eq!(in_work(&ProgressBar::hidden()).unwrap(), whole, "the same bytes");
+    // It did go on: what is kept of another training is not of use, and of this one it is.
+    cut(&kept, 25, |bar| train_in(work.path(), root.path(), &base, &training(61, 6), bar).map(drop)).unwrap_err();
+    assert_eq!(in_work(&ProgressBar::hidden()).unwrap(), whole, "another training's state counts for nothing");
+    tune::forget(work.path()).unwrap();
+    cut(&kept, 25, |bar| in_work(bar).map(drop)).unwrap_err();
+    let state = kept.join("state-25.safetensors");
+    let tensors = candle_core::safetensors::load(&state, &Device::Cpu).unwrap();
+    let other: HashMap<_, _> = tensors.into_iter().map(|(name, tensor)| (name, (tensor * 0.5).unwrap())).collect();
+    candle_core::safetensors::save(&other, &state).unwrap();
+    assert_ne!(in_work(&ProgressBar::hidden()).unwrap(), whole, "values that were not its own are noticed");
+    tune::forget(work.path()).unwrap();
+    assert!(!kept.exists());
 }
 
 #[test]

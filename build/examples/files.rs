@@ -10,7 +10,7 @@ use tomato_assistant::{
 
 use super::{
     super::{
-        questions::{self, BROAD, NARROW, Narrow, QuestionsError, REFUSED, Refused},
+        questions::{self, BROAD, NARROW, Narrow, QuestionsError, REFUSED, Refused, SENTENCES},
         sources::{CLIMATE, ENTRIES, Sources, SourcesError},
     },
     Material,
@@ -44,11 +44,11 @@ pub enum ExamplesError {
 }
 
 /// Counts up when the same files make other examples.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// What examples are made from, as inputs of a stage.
 pub fn inputs(sources: &Sources) -> BTreeMap<String, String> {
-    let mut inputs = sources.inputs(&[ENTRIES, CLIMATE, NARROW, BROAD, REFUSED]);
+    let mut inputs = sources.inputs(&[ENTRIES, CLIMATE, NARROW, SENTENCES, BROAD, REFUSED]);
     inputs.insert("build/examples.rs".into(), format!("r{REVISION}"));
     inputs
 }
@@ -59,6 +59,7 @@ pub struct Files {
     pub knowledge: Knowledge,
     targets: Targets,
     narrow: Vec<Narrow>,
+    sentences: Vec<Narrow>,
     broad: Vec<Narrow>,
     refused: Vec<Refused>,
 }
@@ -73,6 +74,7 @@ impl Files {
             knowledge: sources.knowledge()?,
             targets: Targets::parse(&sources.read(CLIMATE)?)?,
             narrow: questions::load(&sources.path(NARROW))?,
+            sentences: questions::load(&sources.path(SENTENCES))?,
             broad: questions::load(&sources.path(BROAD))?,
             refused: questions::load(&sources.path(REFUSED))?,
         })
@@ -84,6 +86,7 @@ impl Files {
             entries: self.knowledge.entries(),
             targets: &self.targets,
             narrow: &self.narrow,
+            sentences: &self.sentences,
             broad: &self.broad,
             refused: &self.refused,
         }

@@ -9,9 +9,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 use super::{
     super::{
         artifact::at,
+        blocks,
         checkpoint::{CONFIG, Checkpoint, TENSORS, TOKENIZER},
         config_json::Config,
         import::ImportError,
+        recipe::BlockFormat,
         safetensors_file::Writer,
         size,
     },
@@ -41,6 +43,8 @@ pub struct Source<'a> {
     pub folder: &'a Path,
     /// Its shape.
     pub config: &'a Config,
+    /// Format to which the token table is rounded on the way; None leaves it.
+    pub embedding: Option<BlockFormat>,
 }
 
 impl Source<'_> {
@@ -87,8 +91,12 @@ impl Source<'_> {
             let step = (PIECE / columns).max(1);
             for first in (0..rows).step_by(step) {
                 let values = tensors.piece(&original, first * columns, step.min(rows - first) * columns)?;
-                append(match change {
+                let values = match change {
                     Change::Rows(cut) if name == EMBEDDING => gather(values, columns, first, &cut.rows),
+                    _ => values,
+                };
+                append(match self.embedding {
+                    Some(format) if name == EMBEDDING => blocks::rounded(&name, columns, format, &values)?,
                     _ => values,
                 })?;
             }

@@ -1,25 +1,20 @@
-//! What a training that was killed needs to go on to the same result: values, optimizer, place in the examples.
+//! What a training that was killed needs to go on to the same result: values, optimizer, and where it is.
 //!
 //! Turns these into files and back. Does NOT know what is trained.
 
 use candle_core::Device;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{fs, io::ErrorKind, path::Path};
 
 use super::{
-    super::{
-        adam::Adam,
-        artifact::{Origin, at, save},
-    },
-    Check, FinetuneError, lowest,
+    adam::Adam,
+    artifact::{ArtifactError, Origin, at, save},
 };
 
-/// The folder, beside those of the stages.
-pub const FOLDER: &str = "finetune-resume";
 /// TOML: its numbers are read back as they were, to the last bit. JSON's may differ in the last digit, and it has no NaN.
 const PROGRESS: &str = "progress.toml";
 
-/// The values that had the lowest held-out loss, at `step`.
+/// The values at `step`, the best so far.
 pub fn best(step: usize) -> String {
     format!("best-{step}.safetensors")
 }
@@ -28,36 +23,45 @@ fn state(step: usize) -> String {
     format!("state-{step}.safetensors")
 }
 
-/// Where a run is.
+/// Where a run is; `P` is what its kind of training must know besides.
 #[derive(Serialize, Deserialize)]
-pub struct Progress {
+pub struct Progress<P> {
     /// What is trained from what; another one begins anew.
     pub origin: Origin,
-    /// Examples seen.
-    pub seen: usize,
     /// Steps done.
     pub steps: usize,
-    /// The checks so far.
-    pub curve: Vec<Check>,
-    /// Loss and examples since the last check.
-    pub pending: (f64, usize),
+    /// The step whose values were the best so far, if it is not always the last: they are kept too.
+    pub best: Option<usize>,
+    /// The rest.
+    pub own: P,
 }
 
-/// Writes what is needed to go on. Files are named by their step and `progress.toml`, written last, says which count: a run
-/// that is killed in between goes on from the check before. Then those that no longer count are removed.
+impl<P> Progress<P> {
+    /// The beginning.
+    pub fn new(origin: Origin, own: P) -> Self {
+        Self { origin, steps: 0, best: None, own }
+    }
+}
+
+/// Writes into `folder` what is needed to go on. Files are named by their step and `progress.toml`, written last, says which
+/// count: a run that is killed in between goes on from what was kept before. Then those that no longer count are removed.
 ///
 /// # Errors
 /// The disk refuses.
-pub fn keep(folder: &Path, progress: &Progress, adam: &Adam) -> Result<(), FinetuneError> {
+pub fn keep<P: Serialize, E: From<ArtifactError> + From<candle_core::Error>>(
+    folder: &Path,
+    progress: &Progress<P>,
+    adam: &Adam,
+) -> Result<(), E> {
     fs::create_dir_all(folder).map_err(at(folder))?;
     let mut counts = vec![state(progress.steps), PROGRESS.to_string()];
     save(&folder.join(&counts[0]), &adam.state()?)?;
     sync(&folder.join(&counts[0]))?;
-    if let Some(lowest) = lowest(&progress.curve) {
-        counts.push(best(lowest));
-        if lowest == progress.steps {
-            save(&folder.join(best(lowest)), &adam.values())?;
-            sync(&folder.join(best(lowest)))?;
+    if let Some(step) = progress.best {
+        counts.push(best(step));
+        if step == progress.steps {
+            save(&folder.join(best(step)), &adam.values())?;
+            sync(&folder.join(best(step)))?;
         }
     }
     let (fresh, path) = (folder.join(format!("{PROGRESS}.new")), folder.join(PROGRESS));
@@ -74,18 +78,23 @@ pub fn keep(folder: &Path, progress: &Progress, adam: &Adam) -> Result<(), Finet
     Ok(())
 }
 
-/// Where an earlier run of the same origin was; None when there is none that can be gone on from. Then what another one left
-/// is removed: its files have the same names.
+/// Where an earlier run of the same origin was, its state in `adam`; None when there is none that can be gone on from. Then what
+/// another one left is removed: its files have the same names.
 ///
 /// # Errors
 /// A state that is not one of this training; the disk refuses.
-pub fn restore(folder: &Path, origin: &Origin, adam: &mut Adam) -> Result<Option<Progress>, FinetuneError> {
-    let found = fs::read_to_string(folder.join(PROGRESS)).ok().and_then(|text| toml::from_str::<Progress>(&text).ok());
+pub fn restore<P: DeserializeOwned, E: From<ArtifactError> + From<candle_core::Error>>(
+    folder: &Path,
+    origin: &Origin,
+    adam: &mut Adam,
+) -> Result<Option<Progress<P>>, E> {
+    let found =
+        fs::read_to_string(folder.join(PROGRESS)).ok().and_then(|text| toml::from_str::<Progress<P>>(&text).ok());
     let ours = found.filter(|progress| progress.origin == *origin);
     let load = |name: String| candle_core::safetensors::load(folder.join(name), &Device::Cpu).ok();
     let whole = ours.and_then(|progress| {
         let state = load(state(progress.steps))?;
-        lowest(&progress.curve).is_none_or(|lowest| load(best(lowest)).is_some()).then_some((progress, state))
+        progress.best.is_none_or(|step| load(best(step)).is_some()).then_some((progress, state))
     });
     let Some((progress, state)) = whole else {
         forget(folder)?;
@@ -100,7 +109,7 @@ pub fn restore(folder: &Path, origin: &Origin, adam: &mut Adam) -> Result<Option
 ///
 /// # Errors
 /// The disk refuses.
-pub fn forget(folder: &Path) -> Result<(), FinetuneError> {
+pub fn forget(folder: &Path) -> Result<(), ArtifactError> {
     for (path, removed) in [
         (folder.join(PROGRESS), fs::remove_file(folder.join(PROGRESS))),
         (folder.to_path_buf(), fs::remove_dir_all(folder)),
@@ -108,13 +117,13 @@ pub fn forget(folder: &Path) -> Result<(), FinetuneError> {
         if let Err(error) =
             removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
         {
-            return Err(at(&path)(error).into());
+            return Err(at(&path)(error));
         }
     }
     Ok(())
 }
 
 /// Makes `file` survive a power cut.
-fn sync(file: &Path) -> Result<(), FinetuneError> {
-    Ok(fs::File::open(file).and_then(|file| file.sync_all()).map_err(at(file))?)
+fn sync(file: &Path) -> Result<(), ArtifactError> {
+    fs::File::open(file).and_then(|file| file.sync_all()).map_err(at(file))
 }
