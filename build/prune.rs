@@ -1,8 +1,9 @@
 //! Stage `prune`: a checkpoint -> a smaller checkpoint of the same form, by the groups that the recipe asks for.
 //!
-//! The vocabulary group cuts rows from the token table, which is the output head too; a depth leaves the last layers out. What
-//! no group touches is copied number by number; memory holds one piece of a tensor. The groups that weigh layers and neurons
-//! come after these and hold the whole model. Does NOT know where the checkpoint is from, nor what comes after.
+//! The vocabulary group cuts rows from the token table, which is the output head too; a depth leaves the last layers out; the
+//! table may be rounded on the way. What no group touches is copied number by number; memory holds one piece of a tensor. The
+//! groups that weigh layers and neurons come after these and hold the whole model. Does NOT know where the checkpoint is from,
+//! nor what comes after.
 
 pub mod continuation;
 pub mod gate;

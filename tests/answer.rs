@@ -165,23 +165,27 @@ fn readings_far_out_of_range_bring_their_remedies() {
 #[test]
 fn how_the_greenhouse_stands_is_told_by_the_readings_alone() {
     let mut answerer = answerer();
-    // The tiny encoder takes this for such a question; while a reading is out of range it is one for what to do about that.
-    let question = "what should I do now?";
-    let fine = [(Quantity::Ec, 3.0), (Quantity::Ph, 5.8)];
-    let answer = with_readings(&mut answerer, question, &fine);
+    // The tiny encoder takes these for such questions.
+    let fine = [(Quantity::Co2, 700.0), (Quantity::Ph, 5.8)];
+    let answer = with_readings(&mut answerer, "co2 now?", &fine);
     assert!(answer.by_readings && answer.refused.is_none() && answer.considered.is_empty(), "{answer:?}");
     assert_eq!(answer.text, "All 2 measured values are within their ranges.");
-    assert!(["EC 3.0 mS/cm: within", "pH 5.8: within"].iter().all(|words| answer.readings_note.contains(words)));
+    assert!(
+        answer.readings_note.starts_with("CO2 700 ppm: within") && !answer.readings_note.contains("pH"),
+        "{answer:?}"
+    );
     // Nothing is cited, but there is something to read.
     assert!(answer.mark().is_empty() && answer.references.is_empty() && answer.nearest.len() == 3);
-    assert!(!with_readings(&mut answerer, question, &[(Quantity::Ec, 9.0)]).by_readings);
     // What is asked about and not measured is not called good.
-    let unmeasured = with_readings(&mut answerer, "co2 now?", &fine);
-    assert!(unmeasured.by_readings && unmeasured.text.starts_with("CO2 is not measured here. "), "{unmeasured:?}");
+    let unmeasured = with_readings(&mut answerer, "co2 now?", &fine[1..]);
+    let expected = "CO2 is not measured here. What is measured is within its range.";
+    assert!(unmeasured.by_readings && unmeasured.text == expected, "{unmeasured:?}");
+    let unread = answerer.answer(&ask("co2 now?"), &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(unread.text, "CO2 is not measured here.");
     // A question for more than readings can tell is not answered by them, however much it sounds so.
-    assert!(!with_readings(&mut answerer, "what should I do now, is it safe?", &fine).by_readings);
-    let unread = answerer.answer(&ask(question), &mut |_| ControlFlow::Continue(())).unwrap();
-    assert!(!unread.by_readings, "without a probe there is nothing to tell");
+    for question in ["co2 now, is it safe?", "what should I do now?"] {
+        assert!(!with_readings(&mut answerer, question, &fine).by_readings, "{question}");
+    }
 }
 
 #[test]

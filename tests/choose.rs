@@ -112,5 +112,6 @@ fn a_lead_is_understood_without_the_rest() {
     assert_eq!(completed(&[2], &[0, 1], &[3]), (vec![1, 2], vec![0], vec![3]));
     assert_eq!(completed(&[2, 1], &[], &[0, 3]), (vec![1, 2], vec![], vec![0, 3]), "in its order");
     assert_eq!(completed(&[2, 3], &[], &[0, 1]), (vec![1, 2, 3], vec![], vec![0]));
+    assert_eq!(completed(&[3], &[2], &[0, 1]), (vec![1, 2, 3], vec![], vec![0]), "as far back as it takes");
     assert_eq!(completed(&[0], &[1], &[2, 3]), (vec![0], vec![1], vec![2, 3]));
 }

@@ -285,6 +285,11 @@ fn alarms_are_far_out_of_range_and_none_is_told_twice() {
     let [foul, starved] = [5000.0, 100.0].map(|ppm| [(Quantity::AirTemperature, 8.0), (Quantity::Co2, ppm)]);
     assert_eq!(alarms(&foul), ["co2_high"]);
     assert_eq!(alarms(&starved), ["air_temperature_low", "air_temperature_low_night"]);
+    let dark = [(Quantity::AirTemperature, 8.0), (Quantity::Dli, 2.0)];
+    assert_eq!(alarms(&dark), ["air_temperature_low", "air_temperature_low_night"]);
+    assert_eq!(alarms(&[(Quantity::Ec, 19.0), (Quantity::SubstrateMoisture, 95.0)]), ["ec_high"]);
+    let parched = [(Quantity::RootTemperature, 6.0), (Quantity::SubstrateMoisture, 10.0)];
+    assert_eq!(alarms(&parched), ["substrate_moisture_low"]);
     // What people breathe comes first.
     assert_eq!(alarms(&[(Quantity::Ec, 19.0), (Quantity::Co2, 5000.0)]), ["co2_high", "ec_high"]);
     // The deficit is low because the humidity is high.

@@ -140,6 +140,8 @@ fn the_recipes_beside_the_shipped_one_say_what_they_are_for() {
     let (narrow, shipped) = (load("recipe-narrow.toml"), Recipe::load(None).unwrap().tables);
     assert_eq!((narrow.prune.vocabulary, narrow.finetune), (shipped.prune.vocabulary, shipped.finetune));
     assert_eq!((narrow.encoder, narrow.bundle.gates), (shipped.encoder, shipped.bundle.gates));
+    // Else the adapter would not have learnt with the table that is shipped.
+    assert_eq!(shipped.prune.embedding, Some(shipped.quantize.embedding));
     assert_eq!(narrow.prune.ffn.unwrap().gate, Gate { tomato: 1.25, general: 1.4, texts: true });
     assert_eq!((shipped.prune.layers, shipped.prune.ffn), (None, None));
     let layers = recipe("[prune.layers]\nremove = 2").unwrap().layers.unwrap();

@@ -1,6 +1,6 @@
 //! A checkpoint with a part changed, written beside the one it was made from.
 //!
-//! What does not change is copied number by number; memory holds one piece of a tensor, so that a model of any size goes
+//! What does not change is copied number by number, but for a token table that is rounded; memory holds one piece of a tensor, so that a model of any size goes
 //! through. Does NOT know why something changes.
 
 use indicatif::ProgressBar;
@@ -29,7 +29,7 @@ const PIECE: usize = 1 << 22;
 
 /// What changes.
 pub enum Change<'a> {
-    /// Nothing.
+    /// No shape.
     None,
     /// Rows of the token table go, and the tokenizer is a smaller one.
     Rows(&'a Cut),

@@ -90,11 +90,11 @@ impl Answerer {
         let found = self.library.index.search(&understood.query(question.category, &signals));
         // "Is it safe to breathe in there?" sounds like a question for the state too, and no good reading answers it.
         let state_asked = found.state.then(|| question.lang.state_asked(&understood.text)).flatten();
-        let asked = match &state_asked {
-            Some(named) if !named.is_empty() => named.clone(),
-            None if !found.state => question.lang.measures_named(&understood.text),
-            _ => assessment.items.iter().map(|item| item.measure).collect(),
-        };
+        let named = || question.lang.measures_named(&understood.text);
+        let mut asked = state_asked.clone().unwrap_or_else(named);
+        if found.state && asked.is_empty() {
+            asked = assessment.items.iter().map(|item| item.measure).collect();
+        }
         let state = state_asked.is_some() && !asked.is_empty();
         let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let readings_note = readings::explained(&note, &assessment, question.lang);

@@ -104,12 +104,15 @@ impl Choice {
     /// reference's answer is `sentences`.
     pub fn complete_lead(&mut self, sentences: &[&str]) {
         for place in self.lead.clone() {
-            let Some(before) = place.checked_sub(1).filter(|_| goes_on(sentences[place])) else { continue };
-            for list in [&mut self.lead, &mut self.direct[0].1, &mut self.more] {
-                list.retain(|own| *own != before);
+            let mut place = place;
+            while let Some(before) = place.checked_sub(1).filter(|_| goes_on(sentences[place])) {
+                for list in [&mut self.lead, &mut self.direct[0].1, &mut self.more] {
+                    list.retain(|own| *own != before);
+                }
+                let at = self.lead.iter().position(|own| *own == place).unwrap_or(0);
+                self.lead.insert(at, before);
+                place = before;
             }
-            let at = self.lead.iter().position(|own| *own == place).unwrap_or(0);
-            self.lead.insert(at, before);
         }
     }
 

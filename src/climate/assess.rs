@@ -130,6 +130,21 @@ impl Assessed {
     }
 }
 
+/// Alarms and what is then not advised on, since it would be the opposite: against the cold all is closed and screens are drawn,
+/// too much CO2 or too little needs open vents, too little light open screens; salt is washed out with water, and what is dry is
+/// watered though its roots are cold. People go before plants; the first that holds counts.
+const OPPOSED: [((Measure, Level), (Measure, Level)); 5] = {
+    let [air, co2, ec] = [Quantity::AirTemperature, Quantity::Co2, Quantity::Ec];
+    let [root, moisture] = [Quantity::RootTemperature, Quantity::SubstrateMoisture];
+    [
+        ((Measure::Read(co2), Level::VeryHigh), (Measure::Read(air), Level::VeryLow)),
+        ((Measure::Read(air), Level::VeryLow), (Measure::Read(co2), Level::VeryLow)),
+        ((Measure::Read(air), Level::VeryLow), (Measure::Read(Quantity::Dli), Level::VeryLow)),
+        ((Measure::Read(ec), Level::VeryHigh), (Measure::Read(moisture), Level::VeryHigh)),
+        ((Measure::Read(moisture), Level::VeryLow), (Measure::Read(root), Level::VeryLow)),
+    ]
+};
+
 impl Assessment {
     /// The judgement of `measure`; none without a probe for it.
     pub fn get(&self, measure: Measure) -> Option<&Assessed> {
@@ -155,21 +170,17 @@ impl Assessment {
         let is = |item: &Assessed, measure, level| item.measure == measure && item.level == level;
         // Warmer than the middle of what is right for it.
         let warm = self.get(temperature).is_some_and(|item| match (&item.value, item.range) {
-            (Ok(value), Some(range)) => *value > (range.ideal_low + range.ideal_high) / 2.0,
+            (Ok(value), Some(range)) => item.measure.rounded(*value) > (range.ideal_low + range.ideal_high) / 2.0,
             _ => false,
         });
         if warm || alarms.iter().any(|item| item.measure == temperature) {
             // Heat and open vents dry the air, but heat is wrong in a house that is warm already, open vents in one far too cold.
             alarms.retain(|item| !is(item, humidity, Level::VeryHigh) && !is(item, Measure::Vpd, Level::VeryLow));
         }
-        let has = |alarms: &[&Assessed], measure, level| alarms.iter().any(|item| is(item, measure, level));
-        // Against the cold everything is closed, and too much CO2 or too little needs open vents. People go before plants, plants
-        // that freeze before plants that starve.
-        if has(&alarms, co2, Level::VeryHigh) {
-            alarms.retain(|item| !is(item, temperature, Level::VeryLow));
-        }
-        if has(&alarms, temperature, Level::VeryLow) {
-            alarms.retain(|item| !is(item, co2, Level::VeryLow));
+        for ((measure, level), (against, other)) in OPPOSED {
+            if alarms.iter().any(|item| is(item, measure, level)) {
+                alarms.retain(|item| !is(item, against, other));
+            }
         }
         if alarms.iter().any(|item| [temperature, humidity].contains(&item.measure)) {
             alarms.retain(|item| item.measure != Measure::Vpd);

@@ -33,10 +33,12 @@ pub fn row_by_tokens(row: &Row, out: &mut [f32]) -> bool {
     true
 }
 
+/// # Safety
+/// `sdot`, and lengths as `row_by_tokens` checks them.
 #[target_feature(enable = "dotprod")]
 #[allow(unsafe_code)]
 unsafe fn dot_products(row: &Row, out: &mut [f32]) {
-    // SAFETY: the feature is that of this function.
+    // SAFETY: as of this function.
     unsafe {
         tiles(row, out, |a, b| {
             let mut sums = vdupq_n_s32(0);
@@ -97,7 +99,7 @@ unsafe fn tokens<const N: usize>(
     products: impl Fn(Halves, Halves) -> int32x4_t,
 ) {
     let (columns, blocks) = (row.values.len(), row.scales.len());
-    // SAFETY: block < blocks and token < out.len(), so every load is inside of its slice.
+    // SAFETY: block < blocks and token < the tokens of the row, so every load is inside of its slice.
     unsafe {
         let mut sums = [vdupq_n_f32(0.0); N];
         for block in 0..blocks {

@@ -80,7 +80,7 @@ unsafe fn tokens<const N: usize>(
     products: impl Fn(__m256i, __m256i) -> __m256i,
 ) {
     let (columns, blocks) = (row.values.len(), row.scales.len());
-    // SAFETY: AVX2 and FMA are there; block < blocks and token < out.len(), so every load is inside of its slice.
+    // SAFETY: AVX2 and FMA are there; block < blocks and token < the tokens of the row, so every load is inside of its slice.
     unsafe {
         let mut sums = [_mm256_setzero_ps(); N];
         for block in 0..blocks {
