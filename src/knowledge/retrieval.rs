@@ -36,19 +36,19 @@ const INSTRUCTION_WEIGHT: f32 = 2.0;
 
 /// [`Found::topic`] below this: not about tomato growing. The weights below refuse fewest of the development
 /// questions in all their wordings, and of the paraphrases left out of the index, where this refuses 95 % of those off topic.
-const ON_TOPIC: f32 = 1.29;
+const ON_TOPIC: f32 = 1.275;
 
 /// What each log odds that the question's vector is off topic takes away; how near the nearest entry's questions are counts 1.
 const SUBJECT_WEIGHT: f32 = 0.06;
 
 /// What each point of [`Found::topic`] above [`ON_TOPIC`] takes from the log odds of the three planes below, and how much at most:
 /// what an entry answers for certain is hardly dangerous or unknown, but no words make a dangerous question harmless.
-const CERTAIN: f32 = 5.0;
-const MOST_CERTAIN: f32 = 2.5;
+const CERTAIN: f32 = 6.0;
+const MOST_CERTAIN: f32 = 2.0;
 
 /// Log odds above which a question is refused because an answer could do harm, or because nobody could know it; set on the
 /// development questions, those about details too.
-const UNSAFE: f32 = 0.4;
+const UNSAFE: f32 = 1.0;
 const UNANSWERABLE: f32 = 0.8;
 
 /// Log odds above which a question asks how the greenhouse stands now, which the readings answer.
