@@ -106,7 +106,7 @@ impl Adam {
                 let (mean, square) = (part.mean[at] / correction.0, part.square[at] / correction.1);
                 *value -= rate * (mean / (square.sqrt() + EPSILON) + weight_decay * *value);
             }
-            part.variable.set(&Tensor::from_vec(values, part.variable.shape(), &Device::Cpu)?)
+            part.variable.set(&Tensor::from_vec(values, part.variable.shape(), part.variable.device())?)
         })?;
         Ok(norm)
     }
@@ -143,7 +143,7 @@ impl Adam {
             };
             let value: Vec<f32> = values("value")?;
             (part.mean, part.square) = (values("mean")?, values("square")?);
-            part.variable.set(&Tensor::from_vec(value, part.variable.shape(), &Device::Cpu)?)?;
+            part.variable.set(&Tensor::from_vec(value, part.variable.shape(), part.variable.device())?)?;
         }
         self.steps = steps;
         Ok(())

@@ -133,7 +133,7 @@ pub fn attach(
     let mut variables = adapt_all(model, shape, draw)?;
     let hidden = model.config.hidden;
     let start = uniform(draw, hidden + 1, 0.1 / (hidden as f64).sqrt());
-    let weight = Var::from_tensor(&Tensor::new(start, &Device::Cpu)?)?;
+    let weight = Var::from_tensor(&Tensor::new(start, model.device())?)?;
     variables.push((SELECTOR.into(), weight.clone()));
     Ok((variables, Selector { weight: weight.as_tensor().clone() }))
 }
@@ -168,8 +168,8 @@ pub fn adapt(
     let Linear::Dense(base) = linear.clone() else { candle_core::bail!("only dense matrices can be adapted") };
     let (rows, columns) = base.dims2()?;
     let start = uniform(draw, rank * columns, 1.0 / (columns as f64).sqrt());
-    let a = Var::from_tensor(&Tensor::from_vec(start, (rank, columns), &Device::Cpu)?)?;
-    let b = Var::zeros((rows, rank), DType::F32, &Device::Cpu)?;
+    let a = Var::from_tensor(&Tensor::from_vec(start, (rank, columns), base.device())?)?;
+    let b = Var::zeros((rows, rank), DType::F32, base.device())?;
     *linear = Linear::Lora(Lora { base, a: a.clone(), b: b.clone(), scale: alpha / rank as f64, mask: None });
     Ok([(format!("{module}{A}"), a), (format!("{module}{B}"), b)])
 }
@@ -186,7 +186,7 @@ pub fn drop_out(model: &Gemma3, share: f64, tokens: usize, draw: &mut Draw) -> c
         if let Linear::Lora(lora) = linear {
             let columns = lora.base.dim(1)?;
             let mask: Vec<f32> = (0..tokens * columns).map(|_| if draw.share() < share { 0.0 } else { kept }).collect();
-            lora.mask = Some(Tensor::from_vec(mask, (tokens, columns), &Device::Cpu)?);
+            lora.mask = Some(Tensor::from_vec(mask, (tokens, columns), lora.base.device())?);
         }
     }
     Ok(model)
@@ -271,11 +271,11 @@ impl Adapter {
         Self::read(folder, true)
     }
 
-    /// The same of the sentence encoder's, which has none.
+    /// The same of one that has none: the sentence encoder's, or that of stage recover.
     ///
     /// # Errors
     /// [`AdapterError::Unusable`].
-    pub fn open_encoder(folder: &Path) -> Result<Self, AdapterError> {
+    pub fn open_headless(folder: &Path) -> Result<Self, AdapterError> {
         Self::read(folder, false)
     }
 

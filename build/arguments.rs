@@ -5,7 +5,9 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-use super::{artifact::Stage, bench, bundle, embed, encoder, evaluate, finetune, import, merge, prune, quantize};
+use super::{
+    artifact::Stage, bench, bundle, device, embed, encoder, evaluate, finetune, import, merge, prune, quantize, recover,
+};
 
 /// Makes the bundle that the tomato assistant runs on. Work is kept in target/pipeline and reused.
 #[derive(Parser)]
@@ -71,6 +73,9 @@ pub enum Command {
     Compare {
         /// Folder of an f32 checkpoint; that of stage prune if left out
         checkpoint: Option<PathBuf>,
+        /// What computes
+        #[arg(long, default_value = "cpu")]
+        device: device::Kind,
     },
     /// How well a model foretells the answers of the held-out entries
     Loss {
@@ -78,6 +83,9 @@ pub enum Command {
         folder: PathBuf,
         /// More texts to measure
         texts: Vec<PathBuf>,
+        /// What computes; a quantized model stays on the processor
+        #[arg(long, default_value = "cpu")]
+        device: device::Kind,
     },
     /// The list of pieces for [prune] vocabulary, to standard output
     Vocabulary {
@@ -96,6 +104,9 @@ pub enum Command {
         /// Folder of another BERT sentence encoder
         #[arg(long, value_name = "FOLDER")]
         encoder: Option<PathBuf>,
+        /// What computes
+        #[arg(long, default_value = "cpu")]
+        device: device::Kind,
     },
     /// Speed and memory of this engine, beside llama.cpp on the same file
     Bench(bench::Options),
@@ -140,6 +151,9 @@ pub struct Choices {
     /// Train the adapter instead of taking that of data/model; about an hour on two cores
     #[arg(long)]
     pub train: bool,
+    /// What computes in --train and in stage recover; everything else is done by the processor
+    #[arg(long, default_value = "cpu")]
+    pub device: device::Kind,
 }
 
 /// The stages, in order.
@@ -149,6 +163,8 @@ pub enum Name {
     Import,
     /// Stage `prune`.
     Prune,
+    /// Stage `recover`.
+    Recover,
     /// Stage `finetune`.
     Finetune,
     /// Stage `merge`.
@@ -164,9 +180,10 @@ pub enum Name {
 }
 
 /// Each with what it leaves.
-const STAGES: [(Name, Stage); 8] = [
+const STAGES: [(Name, Stage); 9] = [
     (Name::Import, import::STAGE),
     (Name::Prune, prune::STAGE),
+    (Name::Recover, recover::STAGE),
     (Name::Finetune, finetune::STAGE),
     (Name::Merge, merge::STAGE),
     (Name::Quantize, quantize::STAGE),

@@ -4,6 +4,7 @@
 //! Turns an f32 checkpoint into a table and a picture: the project document's recipe to the letter, ours at the same point, and
 //! deeper points until it breaks. No model that it makes is kept.
 
+use candle_core::Device;
 use indicatif::ProgressBar;
 use std::{fs, io::Write, path::Path};
 use tomato_assistant::model::gemma3::Gemma3;
@@ -60,8 +61,8 @@ pub enum CompareError {
 enum Learns {
     /// Not at all.
     Nothing,
-    /// As the document did: rank 4 on q and v, one padded answer a step, a rate of 0.00002, the padding learnt too. One pass
-    /// instead of its three.
+    /// As the document did: rank 4 on q and v, one padded answer a step, a rate of 0.00002, the padding learnt too, three times
+    /// all answers.
     Document,
     /// Rank 16 on all matrices, two windows of text a step, a rate of 0.0003.
     Text,
@@ -117,8 +118,8 @@ const LINES: [Line; 14] = [
     ours("refit, shared", 0.35, LEAST, Shares::Sensitivity, Learns::Text),
 ];
 
-/// Tokens of a padded answer.
-const PADDED: usize = 256;
+/// How often the document learnt from each of its answers.
+const PASSES: usize = 3;
 
 /// A point of the picture: which way it belongs to, megabytes, and perplexity on tomato text before and after.
 struct Point {
@@ -148,7 +149,7 @@ impl Line {
 }
 
 /// Writes the table for the Hugging Face folder `checkpoint`, with the texts of the repository at `root`, to `out` and the picture
-/// into the folder `to`, line by line: what is stopped leaves what it has. `bar` counts models measured, and taught.
+/// into the folder `to`, line by line: what is stopped leaves what it has. It computes on `device`; `bar` counts models measured, and taught.
 ///
 /// # Errors
 /// [`CompareError`].
@@ -157,14 +158,16 @@ pub fn run(
     root: &Path,
     to: &Path,
     out: &mut impl Write,
+    device: &Device,
     bar: &ProgressBar,
 ) -> Result<(), CompareError> {
     fs::create_dir_all(to).map_err(at(to))?;
-    let mut dense = Dense::open(checkpoint, WINDOW)?;
+    let mut dense = Dense::open(checkpoint, WINDOW, device)?;
     let sources = Sources::find(root)?;
     let yardstick = Yardstick::read(&dense, &sources)?;
     let (mixed, padded) =
-        (calibration::lessons(&dense, &sources)?, calibration::padded_lessons(&dense, &sources, PADDED)?);
+        (calibration::lessons(&dense, &sources)?, calibration::padded_lessons(&dense, &sources, recover::PADDED)?);
+    let document: Vec<Vec<u32>> = (0..PASSES).flat_map(|_| padded.iter().cloned()).collect();
     let whole = dense.model.clone();
     bar.set_length((2 + whole.layers.len() + 2 * LINES.len()) as u64);
     let mut write = |line: String| -> Result<(), CompareError> {
@@ -202,7 +205,7 @@ pub fn run(
         let (millions, megabytes) = size(&model)?;
         let lesson = match learns {
             Learns::Nothing => None,
-            Learns::Document => Some((&padded, lesson(4, &[Matrix::Q, Matrix::V], (2e-5, 0.5, 1), None))),
+            Learns::Document => Some((&document, lesson(4, &[Matrix::Q, Matrix::V], (2e-5, 0.5, 1), None))),
             Learns::Text => Some((&mixed, lesson(16, &Matrix::ALL, (3e-4, 1.0, 2), None))),
             Learns::Teacher => Some((&mixed, lesson(16, &Matrix::ALL, (3e-4, 1.0, 2), Some(&whole)))),
         };
@@ -213,8 +216,8 @@ pub fn run(
             ratios(&base, &before)
         );
         let (mut after, mut told) = (None, String::new());
-        match lesson.map(|(windows, lesson)| recover::run(model, windows, &lesson)) {
-            Some(Ok(Recovered { model, losses: [first, last] })) => {
+        match lesson.map(|(windows, lesson)| recover::run(model, windows, &lesson, None, &ProgressBar::hidden())) {
+            Some(Ok(Recovered { model, losses: [first, last], .. })) => {
                 after = Some(measure(&mut dense, &model)?);
                 told = format!("  {learns:?}: its loss {first:.2} -> {last:.2}");
             }

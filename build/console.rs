@@ -10,7 +10,7 @@ use super::{
     finetune::Record,
     import::Imported,
     prune::{Pruned, record::Step},
-    size,
+    recover, size,
 };
 
 /// The model that was imported.
@@ -42,6 +42,12 @@ pub fn describe_pruned(pruned: &Pruned) {
         .map(|(same, of)| format!("; {same} of {of} questions and answers have the tokens they had"))
         .unwrap_or_default();
     tell(&format!("{rows} of {rows_before} pieces, {millions:.1} M parameters{texts}"));
+}
+
+/// What was learnt back.
+pub fn describe_recovery(recovered: recover::Record) {
+    let [first, last] = recovered.losses;
+    tell(&format!("learnt back: loss {first:.3} in the first tenth of the text, {last:.3} in the last"));
 }
 
 /// The training that was done.

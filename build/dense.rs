@@ -97,12 +97,12 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// Loads the Hugging Face folder `checkpoint`, able to read `positions` tokens; or, to be measured only, the quantized
-    /// model in a folder of stage quantize.
+    /// Loads the Hugging Face folder `checkpoint`, able to read `positions` tokens, to `device`; or, to be measured only, the
+    /// quantized model in a folder of stage quantize, which stays on the processor.
     ///
     /// # Errors
     /// [`DenseError`].
-    pub fn open(checkpoint: &Path, positions: usize) -> Result<Self, DenseError> {
+    pub fn open(checkpoint: &Path, positions: usize, device: &Device) -> Result<Self, DenseError> {
         let quantized = checkpoint.join(MODEL);
         let (weights, config, selector) = if quantized.is_file() {
             let weights = Weights::gguf(&quantized)?;
@@ -114,9 +114,8 @@ impl Dense {
             let json = fs::read_to_string(&path).map_err(at(&path))?;
             let config = config::Config::from_json(&json).map_err(|cause| DenseError::File { file: CONFIG, cause })?;
             let head = merge::selector(checkpoint)?;
-            let selector =
-                head.map(|head| Tensor::new(head, &Device::Cpu)).transpose()?.map(|weight| Selector { weight });
-            (Weights::safetensors(&checkpoint.join(TENSORS), &Device::Cpu)?, config, selector)
+            let selector = head.map(|head| Tensor::new(head, device)).transpose()?.map(|weight| Selector { weight });
+            (Weights::safetensors(&checkpoint.join(TENSORS), device)?, config, selector)
         };
         let mut tokenizer = vocabulary::load(&checkpoint.join(TOKENIZER))
             .map_err(|cause| DenseError::File { file: TOKENIZER, cause })?;
@@ -185,10 +184,9 @@ impl Dense {
     /// [`DenseError::Compute`].
     pub fn foretell(&self, windows: &[Vec<u32>]) -> Result<Loss, DenseError> {
         let foretell = |ids: &Vec<u32>| {
-            let (count, mut nats) = (ids.len() - 1, 0.0);
-            let hidden =
-                self.model.forward(&Tensor::new(&ids[..count], &Device::Cpu)?.unsqueeze(0)?, Pass::Infer, None)?;
-            let next = Tensor::new(&ids[1..], &Device::Cpu)?;
+            let (count, mut nats, device) = (ids.len() - 1, 0.0, self.model.device());
+            let hidden = self.model.forward(&Tensor::new(&ids[..count], device)?.unsqueeze(0)?, Pass::Infer, None)?;
+            let next = Tensor::new(&ids[1..], device)?;
             for first in (0..count).step_by(SCORED) {
                 let scored = first..(first + SCORED).min(count);
                 let logits = self.model.logits(&hidden.i((.., scored.clone()))?.contiguous()?)?.squeeze(0)?;

@@ -221,7 +221,7 @@ fn adapter(table: &recipe::Encoder, base: &EncoderBase, sources: &Sources) -> Re
         return Ok(None);
     }
     let path = sources.path(ENCODER_ADAPTER);
-    let adapter = Adapter::open_encoder(path.parent().unwrap_or(&path)).map_err(EncoderError::Adapter)?;
+    let adapter = Adapter::open_headless(path.parent().unwrap_or(&path)).map_err(EncoderError::Adapter)?;
     match adapter.fits(&base.inputs[TENSORS]) {
         Ok(()) => Ok(Some(adapter)),
         Err(_) => Err(EncoderError::OtherBase),

@@ -4,7 +4,7 @@
 //! "A Simple and Effective Pruning Approach for Large Language Models" (arXiv 2306.11695), taken over whole neurons;
 //! the fit is plain ridge regression. Does NOT know which widths are wanted, nor whether the result is any good.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tomato_assistant::model::{
@@ -37,7 +37,7 @@ pub struct Activity {
 pub fn observe(model: &Gemma3, windows: &[Vec<u32>], each: impl Fn()) -> Result<Vec<Activity>> {
     let mut seen: Vec<Activity> = Vec::new();
     for ids in windows {
-        let ids = Tensor::new(ids.as_slice(), &Device::Cpu)?.unsqueeze(0)?;
+        let ids = Tensor::new(ids.as_slice(), model.device())?.unsqueeze(0)?;
         model.forward_observed(&ids, Pass::Infer, None, &mut |layer, site, neurons| {
             if site != Site::Down {
                 return Ok(());
@@ -111,7 +111,7 @@ pub enum Fit {
 /// # Errors
 /// A layer that is not f32, or normal equations that have no solution.
 pub fn narrow(layer: &Layer, activity: &Activity, kept: &[u32], fit: Fit) -> Result<Layer> {
-    let rows = Tensor::new(kept, &Device::Cpu)?;
+    let rows = Tensor::new(kept, dense(&layer.down)?.device())?;
     let down = match fit {
         Fit::None => dense(&layer.down)?.index_select(&rows, 1)?,
         Fit::LeastSquares => refit(dense(&layer.down)?, &activity.products, &rows)?,
@@ -145,7 +145,7 @@ fn refit(down: &Tensor, products: &Tensor, kept: &Tensor) -> Result<Tensor> {
             row.into_iter().map(|value| value as f32)
         })
         .collect();
-    Tensor::from_vec(solved, (down.dim(0)?, width), &Device::Cpu)
+    Tensor::from_vec(solved, (down.dim(0)?, width), down.device())
 }
 
 fn dense(linear: &Linear) -> Result<&Tensor> {

@@ -5,7 +5,7 @@
 //! warm-up and cosine. A run that was killed goes on from its last checkpoint. Or, without training: the adapter that is in
 //! the repository. Does NOT know how answers are put together.
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -143,7 +143,7 @@ pub struct Record {
 }
 
 /// Trains on the Hugging Face folder `checkpoint` and writes the adapter with the lowest held-out loss into `out`. What is
-/// needed to go on is kept below `work`, until [`forget`]. `bar` counts tokens.
+/// needed to go on is kept below `work`, until [`forget`]. It computes on `device`; `bar` counts tokens.
 ///
 /// # Errors
 /// [`FinetuneError`].
@@ -152,10 +152,11 @@ pub fn train(
     checkpoint: &Artifact,
     sources: &Sources,
     (work, out): (&Path, &Path),
+    device: &Device,
     bar: &ProgressBar,
 ) -> Result<Record, FinetuneError> {
     let started = Instant::now();
-    let mut dense = Dense::open(&checkpoint.dir, LONGEST)?;
+    let mut dense = Dense::open(&checkpoint.dir, LONGEST, device)?;
     let (training, held_out) = objective::examples(&dense, table.seed, sources)?;
     // Each of them once in so many: a check must not take longer than what it checks.
     let every = (held_out.len() / table.check_examples.max(1)).max(1);
@@ -194,17 +195,16 @@ pub fn train(
             budget += place(progress.own.seen).ids.len();
             progress.own.seen += 1;
         }
-        // Each core reads examples of its own, which wastes less than all cores on one; the sum is made in a fixed order.
-        let learnt: Vec<_> = step
-            .par_iter()
-            .with_max_len(1)
-            .map(|&(seen, example)| run.learn(example, &run.dropped_out(table, seen, example)?, &adam))
-            .collect();
+        // Each core reads examples of its own, which wastes less than all cores on one; the sum is made in a fixed order. A
+        // graphics processor reads them together, unless each has its own dropout: it is starting an operation that takes it long.
+        let together = if device.is_cpu() || table.dropout > 0.0 { 1 } else { step.len() };
+        let learnt: Vec<_> =
+            step.par_chunks(together).with_max_len(1).map(|examples| run.learn(table, examples, &adam)).collect();
         for learnt in learnt {
-            let (loss, gradients) = learnt?;
+            let (losses, gradients) = learnt?;
             adam.add(&gradients, 1.0 / step.len() as f32);
-            progress.own.pending.0 += f64::from(loss);
-            progress.own.pending.1 += 1;
+            progress.own.pending.0 += losses.iter().sum::<f64>();
+            progress.own.pending.1 += losses.len();
         }
         adam.health()?;
         let norm = adam.step(rate(table, progress.steps, read as f64 / total as f64))?;
@@ -265,11 +265,22 @@ impl Run<'_> {
         adapter::drop_out(&self.dense.model, table.dropout, example.ids.len(), &mut draw)
     }
 
-    /// The loss of one example by `model` and its gradients.
-    fn learn(&self, example: &Ready, model: &Gemma3, adam: &Adam) -> candle_core::Result<(f32, Vec<Vec<f32>>)> {
-        let loss = objective::loss(example, &objective::scores(model, &self.selector, example, Pass::Train)?)?;
-        self.bar.inc(example.ids.len() as u64);
-        Ok((loss.to_scalar()?, adam.gradients(&loss.backward()?)?))
+    /// The losses of examples, each with how many were seen before it, and the gradients of their sum. With dropout it is one.
+    fn learn(
+        &self,
+        table: &recipe::Finetune,
+        examples: &[(usize, &Ready)],
+        adam: &Adam,
+    ) -> candle_core::Result<(Vec<f64>, Vec<Vec<f32>>)> {
+        let (seen, first) = examples[0];
+        let model = self.dropped_out(table, seen, first)?;
+        let examples: Vec<&Ready> = examples.iter().map(|&(_, example)| example).collect();
+        let scores = objective::scores(&model, &self.selector, &examples, Pass::Train)?;
+        let losses = examples.iter().zip(&scores).map(|(example, scores)| objective::loss(example, scores));
+        let losses = Tensor::stack(&losses.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
+        self.bar.inc(examples.iter().map(|example| example.ids.len() as u64).sum());
+        let each = losses.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
+        Ok((each, adam.gradients(&losses.sum_all()?.backward()?)?))
     }
 }
 

@@ -4,6 +4,7 @@
 //! models of different vocabularies, perplexity does not. Of a model that was trained to choose, also how it chooses in the
 //! held-out examples. Does NOT know how the model was made.
 
+use candle_core::Device;
 use std::{
     fmt::Write,
     fs,
@@ -43,18 +44,24 @@ pub enum LossError {
 }
 
 /// A table for the model in `folder`: the held-out answers of the repository at `root`, then `texts`, then the held-out
-/// examples of `recipe`.
+/// examples of `recipe`. It computes on `device`.
 ///
 /// # Errors
 /// [`LossError`].
-pub fn run(folder: &Path, root: &Path, texts: &[PathBuf], recipe: &Tables) -> Result<String, LossError> {
+pub fn run(
+    folder: &Path,
+    root: &Path,
+    texts: &[PathBuf],
+    recipe: &Tables,
+    device: &Device,
+) -> Result<String, LossError> {
     let sources = Sources::find(root)?;
     let knowledge = sources.knowledge()?;
     let answers: Vec<&str> =
         knowledge.entries().iter().filter(|entry| held_out(&entry.id)).map(|entry| &*entry.output).collect();
     let others = texts.iter().map(|path| fs::read_to_string(path).map_err(at(path)));
     let others = others.collect::<Result<Vec<_>, _>>()?;
-    let model = Dense::open(folder, LONGEST)?;
+    let model = Dense::open(folder, LONGEST, device)?;
     let mut table =
         format!("{:<28} {:>7} {:>7} {:>13} {:>10}\n", "text", "bytes", "tokens", "bits per byte", "perplexity");
     let mut line = |name: &str, loss: Loss| {

@@ -11,34 +11,27 @@ use stages::{
     adapter,
     arguments::{Arguments, Choices, Command, Name, between},
     artifact::{ArtifactError, Artifacts, at, finished},
-    base::{self, BaseError},
-    bench::{self, BenchError},
-    bundle::{self, AssembleError, Parts},
-    check_data::{self, CheckError},
+    base, bench,
+    bundle::{self, Parts},
+    check_data,
     checkpoint::TENSORS,
-    compare::{self, CompareError},
+    compare,
     console::{
-        bar, counter, describe, describe_encoder, describe_pruned, describe_step, describe_training, report, share,
-        tokens,
+        bar, counter, describe, describe_encoder, describe_pruned, describe_recovery, describe_step, describe_training,
+        report, share, tokens,
     },
-    embed::{self, EmbedError},
-    encoder::{self, EncoderError, Reference},
-    encoder_base::{self, EncoderBaseError},
-    evaluate::{self, EvaluateError},
-    finetune::{self, FinetuneError},
-    import::{self, ImportError},
-    loss::{self, LossError},
-    merge::{self, MergeError},
-    prune::{self, PruneError, Watch, record::Step},
-    quantize::{self, QuantizeError},
-    quickstart::{self, AskError},
-    ranking::{self, RankingError},
-    recipe::{Recipe, RecipeError},
-    retrieval::{self, RetrievalError},
-    show,
-    sources::{ENCODER_ADAPTER, Sources, SourcesError},
-    tune::{self, Lessons, TuneError},
-    verify::{self, VerifyError},
+    device, embed,
+    encoder::{self, Reference},
+    encoder_base, evaluate,
+    failure::{Failure, exit_code},
+    finetune, import, loss, merge,
+    prune::{self, Watch, record::Step},
+    quantize, quickstart, ranking,
+    recipe::Recipe,
+    recover, retrieval, show,
+    sources::{ENCODER_ADAPTER, Sources},
+    tune::{self, Lessons},
+    verify,
 };
 use std::{
     env,
@@ -48,69 +41,10 @@ use std::{
     process::ExitCode,
 };
 use tomato_assistant::{
-    bundle::{Bundle, BundleError, Provenance, default_dir},
+    bundle::{Bundle, Provenance, default_dir},
     model::kernels::threads,
     text::{Lang, Msg},
 };
-
-/// Why the pipeline stopped.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}")]
-    Usage(String),
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
-    #[error(transparent)]
-    Base(#[from] BaseError),
-    #[error(transparent)]
-    Import(#[from] ImportError),
-    #[error(transparent)]
-    Prune(#[from] PruneError),
-    #[error(transparent)]
-    Finetune(#[from] FinetuneError),
-    #[error(transparent)]
-    Merge(#[from] MergeError),
-    #[error(transparent)]
-    Quantize(#[from] QuantizeError),
-    #[error(transparent)]
-    Sources(#[from] SourcesError),
-    #[error(transparent)]
-    EncoderBase(#[from] EncoderBaseError),
-    #[error(transparent)]
-    Encoder(#[from] EncoderError),
-    #[error(transparent)]
-    Tune(#[from] TuneError),
-    #[error(transparent)]
-    Embed(#[from] EmbedError),
-    #[error(transparent)]
-    Assemble(#[from] AssembleError),
-    #[error(transparent)]
-    Artifact(#[from] ArtifactError),
-    #[error("{}", Lang::En.say(&Msg::Bundle(.0)))]
-    Install(#[from] BundleError),
-    #[error(transparent)]
-    Ask(#[from] AskError),
-    #[error("the question got no answer")]
-    NoAnswer,
-    #[error(transparent)]
-    Loss(#[from] LossError),
-    #[error(transparent)]
-    Ranking(#[from] RankingError),
-    #[error(transparent)]
-    Check(#[from] CheckError),
-    #[error(transparent)]
-    Bench(#[from] BenchError),
-    #[error(transparent)]
-    Retrieval(#[from] RetrievalError),
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    #[error(transparent)]
-    Compare(#[from] CompareError),
-    #[error("on the development questions {0}")]
-    Below(String),
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
-}
 
 fn main() -> ExitCode {
     // For panics, which are faults of the program. Failures are told in one sentence.
@@ -130,22 +64,13 @@ fn main() -> ExitCode {
         }
         Command::Retrieval { recipe } => measure(recipe.as_deref()),
         Command::Evaluate { set, bundle, answers } => score(set, bundle, answers.as_deref()),
-        Command::Compare { checkpoint } => {
-            let checkpoint = checkpoint.unwrap_or_else(|| folder().join(prune::STAGE.folder()));
-            let bar = counter("compare");
-            compare::run(&checkpoint, Path::new("."), &folder(), &mut io::stdout(), &bar).map_err(Failure::from)
-        }
-        Command::Loss { folder, texts } => {
-            let table = Recipe::load(None)
-                .map_err(Failure::from)
-                .and_then(|recipe| loss::run(&folder, Path::new("."), &texts, &recipe.tables).map_err(Failure::from));
-            table.and_then(|table| print(&table))
-        }
+        Command::Compare { checkpoint, device } => compare_ways(checkpoint, device),
+        Command::Loss { folder, texts, device } => foretell(&folder, &texts, device),
         Command::Vocabulary { words, rows } => {
             let checkpoint = folder().join(import::STAGE.folder());
             ranking::run(&checkpoint, Path::new("."), &words, rows).map_err(Failure::from).and_then(|list| print(&list))
         }
-        Command::Tune { recipe, encoder } => tune_encoder(recipe.as_deref(), encoder.as_deref()),
+        Command::Tune { recipe, encoder, device } => tune_encoder(recipe.as_deref(), encoder.as_deref(), device),
         Command::Bench(options) => bench::run(&options).map_err(Failure::from).and_then(|report| print(&report)),
         Command::BenchOnce(run) => bench::once(&run, &mut io::stdout()).map_err(Failure::from),
         Command::Verify { base } => verify_model(base.as_deref()),
@@ -157,17 +82,9 @@ fn main() -> ExitCode {
     exit_code(&result)
 }
 
-/// 0 done, 1 failed, 2 wrong use or recipe; clap exits with 2 for wrong arguments.
-fn exit_code(result: &Result<(), Failure>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(_) | Failure::Recipe(_) | Failure::Prune(PruneError::Plan(_))) => ExitCode::from(2),
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
 /// The adapter is whole in a folder of its own before it takes the place of the one that was there.
-fn tune_encoder(recipe: Option<&Path>, encoder: Option<&Path>) -> Result<(), Failure> {
+fn tune_encoder(recipe: Option<&Path>, encoder: Option<&Path>, device: device::Kind) -> Result<(), Failure> {
+    let device = device::open(device)?;
     let tables = Recipe::load(recipe)?.tables;
     let Some(table) = &tables.encoder.adapter else {
         return Err(Failure::Usage("the recipe has no table [encoder.adapter]".into()));
@@ -185,7 +102,7 @@ fn tune_encoder(recipe: Option<&Path>, encoder: Option<&Path>) -> Result<(), Fai
     let (knowledge, refused) = (sources.searched()?, sources.refused()?);
     let origin = tune::origin(&tables.encoder, &base, &sources);
     let lessons = Lessons { entries: knowledge.entries(), refused: &refused, origin };
-    tune::run(table, dense, &lessons, &base, (&folder, &out), &counter("tune"))?;
+    tune::run(table, dense, &lessons, &base, (&folder, &out), &device, &counter("tune"))?;
     let shipped = sources.path(ENCODER_ADAPTER);
     let shipped = shipped.parent().unwrap_or(&shipped);
     fs::create_dir_all(shipped).map_err(at(shipped))?;
@@ -210,7 +127,7 @@ fn ask(question: &str, choices: &Choices) -> Result<(), Failure> {
 fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Option<Bundle>, Failure> {
     let again = between(from, until).map_err(Failure::Usage)?;
     let recipe = Recipe::load(choices.recipe.as_deref())?;
-    let tables = &recipe.tables;
+    let (tables, device) = (&recipe.tables, device::open(choices.device)?);
     // Before the download, not after it.
     let sources = Sources::find(Path::new("."))?;
     let folder = folder();
@@ -245,6 +162,23 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
         return Ok(None);
     }
 
+    let pruned = match &tables.recover {
+        Some(table) => {
+            let both = (&checkpoint, &pruned);
+            let recovered = artifacts.produce(&recover::STAGE, recover::origin(table, both, &sources), |out| {
+                recover::make(table, both, &sources, (&folder, out), &device, &counter("recover"))
+                    .map(describe_recovery)
+            })?;
+            recover::forget(&folder)?;
+            report(&recover::STAGE, &recovered);
+            recovered
+        }
+        None => pruned,
+    };
+    if until == Some(Name::Recover) {
+        return Ok(None);
+    }
+
     let checkpoint = match &tables.finetune {
         Some(table) => {
             // What was trained here stays, for an hour of training must not be undone by asking a question.
@@ -254,7 +188,7 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
             let train = choices.train || here && stays;
             let origin = finetune::origin(table, &pruned, &sources, train);
             let adapter = artifacts.produce(&finetune::STAGE, origin, |out| match train {
-                true => finetune::train(table, &pruned, &sources, (&folder, out), &tokens("finetune"))
+                true => finetune::train(table, &pruned, &sources, (&folder, out), &device, &tokens("finetune"))
                     .map(describe_training),
                 false => finetune::take(&pruned, &sources, out),
             })?;
@@ -330,6 +264,17 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
     let installed = quickstart::install(&built.dir, &default_dir()?)?;
     eprintln!("installed: {}", installed.dir().display());
     Ok(Some(installed))
+}
+
+fn foretell(folder: &Path, texts: &[PathBuf], device: device::Kind) -> Result<(), Failure> {
+    let device = device::open(device)?;
+    print(&loss::run(folder, Path::new("."), texts, &Recipe::load(None)?.tables, &device)?)
+}
+
+fn compare_ways(checkpoint: Option<PathBuf>, device: device::Kind) -> Result<(), Failure> {
+    let checkpoint = checkpoint.unwrap_or_else(|| folder().join(prune::STAGE.folder()));
+    let (device, bar) = (device::open(device)?, counter("compare"));
+    Ok(compare::run(&checkpoint, Path::new("."), &folder(), &mut io::stdout(), &device, &bar)?)
 }
 
 fn print_table(recipe: Option<&Path>) -> Result<(), Failure> {

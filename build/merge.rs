@@ -56,12 +56,25 @@ pub fn origin(checkpoint: &Artifact, adapter: &Artifact) -> Origin {
     Origin::new(&STAGE, &(), inputs)
 }
 
-/// Adds the adapter in the folder `adapter` to the Hugging Face folder `checkpoint`, into `out`. `bar` counts bytes written.
+/// Adds the adapter in the folder `adapter` to the Hugging Face folder `checkpoint`, into `out`, its selection head beside it.
+/// `bar` counts bytes written.
 ///
 /// # Errors
 /// [`MergeError`].
 pub fn run(checkpoint: &Artifact, adapter: &Path, out: &Path, bar: &ProgressBar) -> Result<(), MergeError> {
     let adapter = Adapter::open(adapter)?;
+    add(checkpoint, &adapter, out, bar)?;
+    let compute = |cause| MergeError::Compute { name: SELECTOR_TENSOR.into(), cause };
+    let values = adapter.selector().map_err(compute)?;
+    let head = Tensor::new(values, &Device::Cpu).map_err(compute)?;
+    Ok(artifact::save(&out.join(SELECTOR), &HashMap::from([(SELECTOR_TENSOR.into(), head)]))?)
+}
+
+/// The same without a selection head.
+///
+/// # Errors
+/// [`MergeError`].
+pub fn add(checkpoint: &Artifact, adapter: &Adapter, out: &Path, bar: &ProgressBar) -> Result<(), MergeError> {
     adapter.fits(&checkpoint.record.files[TENSORS].sha256)?;
     let config = Config::read(&checkpoint.dir.join(CONFIG))?;
     let mut tensors = Checkpoint::open(&checkpoint.dir)?;
@@ -91,10 +104,7 @@ pub fn run(checkpoint: &Artifact, adapter: &Path, out: &Path, bar: &ProgressBar)
         let to = out.join(name);
         fs::copy(checkpoint.dir.join(name), &to).map_err(at(&to))?;
     }
-    let compute = |cause| MergeError::Compute { name: SELECTOR_TENSOR.into(), cause };
-    let values = adapter.selector().map_err(compute)?;
-    let head = Tensor::new(values, &Device::Cpu).map_err(compute)?;
-    Ok(artifact::save(&out.join(SELECTOR), &HashMap::from([(SELECTOR_TENSOR.into(), head)]))?)
+    Ok(())
 }
 
 /// The selection head beside a checkpoint; None where it was not trained.

@@ -19,6 +19,7 @@ pub mod vocabulary;
 pub mod way;
 pub mod yardstick;
 
+use candle_core::Device;
 use indicatif::ProgressBar;
 use std::{fs, path::Path};
 
@@ -44,7 +45,7 @@ use super::{
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 3, name: "prune", revision: 2 };
+pub const STAGE: Stage = Stage { number: 2, name: "prune", revision: 2 };
 
 /// What was measured while layers and neurons were taken out.
 pub const RECORD: &str = "prune.json";
@@ -187,7 +188,7 @@ pub fn run(
 
 /// The model in the folder `whole` without the layers and neurons that the recipe gives up.
 fn narrowed(table: &recipe::Prune, whole: &Path, sources: &Sources, watch: &Watch) -> Result<Smaller, PruneError> {
-    let dense = Dense::open(whole, WINDOW)?;
+    let dense = Dense::open(whole, WINDOW, &Device::Cpu)?;
     let yardstick = Yardstick::read(&dense, sources)?;
     let progress = Progress {
         length: &|work| watch.work.set_length(work as u64),

@@ -3,7 +3,7 @@
 //! The GGUF has ggml's tensor names and all metadata of llama.cpp's "gemma3", so both llama.cpp and the appliance open
 //! it. Reads the checkpoint in pieces: memory holds the quantized model only. Does NOT know where the checkpoint is from.
 
-use candle_core::quantized::gguf_file::Value;
+use candle_core::{Device, quantized::gguf_file::Value};
 use indicatif::ProgressBar;
 use std::{fs, path::Path};
 use tomato_assistant::{
@@ -84,7 +84,7 @@ pub fn run(
     let mut tensors = Checkpoint::open(checkpoint)?;
     let mut correlations = match table.compensate {
         true => {
-            let dense = Dense::open(checkpoint, WINDOW)?;
+            let dense = Dense::open(checkpoint, WINDOW, &Device::Cpu)?;
             compensate::observe(&dense.model, &calibration::windows(&dense, sources)?, |_| {})?
         }
         false => Correlations::new(),

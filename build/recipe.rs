@@ -15,6 +15,10 @@ use std::{
 };
 use tomato_assistant::bundle::sha256;
 
+mod search;
+
+pub use search::{Embed, Encoder, EncoderAdapter};
+
 /// The recipe that is used unless `--recipe` names another, as of when this program was built.
 const DEFAULT: &str = include_str!("recipe.toml");
 
@@ -55,6 +59,8 @@ pub struct Tables {
     /// Stage `prune`; left out, it copies.
     #[serde(default)]
     pub prune: Prune,
+    /// Stage `recover`; left out, what pruning cost is not learnt back.
+    pub recover: Option<Recover>,
     /// Stage `finetune`; left out, the model is not trained and answers are whole entries.
     pub finetune: Option<Finetune>,
     /// Stage `quantize`.
@@ -108,6 +114,56 @@ impl Prune {
     }
 }
 
+/// How a model that was made smaller learns back to foretell text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recover {
+    /// From what.
+    pub learn: Learn,
+    /// Rank, alpha and targets of the adapters.
+    pub shape: adapter::Shape,
+    /// The highest learning rate: it rises over the first tenth of the steps and falls as a cosine over all of them.
+    pub learning_rate: f64,
+    /// Largest norm of a step's gradients.
+    pub clip: f64,
+    /// Windows of text in a step.
+    pub windows: usize,
+    /// Times that each window is seen.
+    pub passes: usize,
+}
+
+/// What a model that was made smaller learns from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Learn {
+    /// Entries' answers and general text.
+    Text,
+    /// The same, from what the checkpoint before pruning foretells of it.
+    Teacher,
+    /// As in the project document: questions with their answers, each filled up to one length, and the filling counts.
+    Padded,
+}
+
+impl Recover {
+    /// # Errors
+    /// What nothing could be learnt with.
+    fn check(&self) -> Result<(), String> {
+        let adapter::Shape { rank, alpha, targets } = &self.shape;
+        hold(
+            "recover",
+            &[
+                ("shape.rank", rank, *rank > 0, COUNT),
+                ("shape.alpha", alpha, positive(*alpha), POSITIVE),
+                ("shape.targets", &"[]", !targets.is_empty(), TARGETS),
+                ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
+                ("clip", &self.clip, positive(self.clip), POSITIVE),
+                ("windows", &self.windows, self.windows > 0, COUNT),
+                ("passes", &self.passes, self.passes > 0, COUNT),
+            ],
+        )
+    }
+}
+
 /// How the model learns to choose sentences.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,7 +205,7 @@ impl Finetune {
             &[
                 ("shape.rank", rank, *rank > 0, COUNT),
                 ("shape.alpha", alpha, positive(*alpha), POSITIVE),
-                ("shape.targets", &"[]", !targets.is_empty(), "a list of at least one matrix, such as [\"q\", \"v\"]"),
+                ("shape.targets", &"[]", !targets.is_empty(), TARGETS),
                 ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
                 ("tokens", &self.tokens, self.tokens > 0, COUNT),
                 ("epochs", &self.epochs, self.epochs > 0, COUNT),
@@ -188,116 +244,6 @@ pub enum BlockFormat {
     /// 4-bit integers and an f16 scale: 18 bytes a block.
     #[serde(rename = "q4_0")]
     Q4_0,
-}
-
-/// The sentence encoder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Encoder {
-    /// What its file calls it.
-    pub name: String,
-    /// Most pieces of text that are kept.
-    pub vocabulary: usize,
-    /// Most tokens of a text; what is longer is cut off.
-    pub positions: u32,
-    /// The token table.
-    pub embedding: BlockFormat,
-    /// All other matrices.
-    pub format: BlockFormat,
-    /// How its adapter is trained; left out, the encoder stays as it is.
-    pub adapter: Option<EncoderAdapter>,
-}
-
-/// How the sentence encoder's adapter is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EncoderAdapter {
-    /// Columns of B, rows of A.
-    pub rank: usize,
-    /// The change is multiplied by alpha / rank.
-    pub alpha: f64,
-    /// Steps of training.
-    pub steps: usize,
-    /// Entries in a step, with two texts each.
-    pub entries: usize,
-    /// After the warm-up; it falls to 0 along a cosine.
-    pub learning_rate: f64,
-    /// Steps in which it rises.
-    pub warmup: usize,
-    /// What cosines are multiplied by before the softmax.
-    pub sharpness: f64,
-    /// Largest norm of a step's gradients.
-    pub clip: f64,
-    /// Seed of everything that is drawn.
-    pub seed: u64,
-}
-
-impl EncoderAdapter {
-    /// # Errors
-    /// What would spoil the encoder.
-    fn check(&self) -> Result<(), String> {
-        hold(
-            "encoder.adapter",
-            &[
-                ("rank", &self.rank, self.rank > 0, COUNT),
-                ("alpha", &self.alpha, positive(self.alpha), POSITIVE),
-                ("steps", &self.steps, self.steps > 0, COUNT),
-                (
-                    "entries",
-                    &self.entries,
-                    self.entries > 1,
-                    "a whole number from 2: texts are told apart from others'",
-                ),
-                ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
-                ("sharpness", &self.sharpness, positive(self.sharpness), POSITIVE),
-                ("clip", &self.clip, positive(self.clip), POSITIVE),
-            ],
-        )
-    }
-}
-
-/// How the vectors' projection is learnt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Embed {
-    /// Steps of training; 0 leaves the vectors as the encoder gives them.
-    pub steps: usize,
-    /// Entries in a step, with all their texts.
-    pub entries: usize,
-    /// Of Adam at the first step; it falls to 0 in a straight line.
-    pub learning_rate: f64,
-    /// What cosines are multiplied by before the softmax.
-    pub sharpness: f64,
-    /// What leaving the encoder's own space costs.
-    pub keep: f64,
-    /// Seed of the order of the entries.
-    pub seed: u64,
-    /// Cost of a weight's square in the planes that tell what is to be refused.
-    pub ridge: f64,
-}
-
-impl Embed {
-    /// # Errors
-    /// What would spoil the vectors.
-    fn check(&self) -> Result<(), String> {
-        // e^80 for each of some thousand texts is what an f32 can still hold the sum of.
-        let sharp = positive(self.sharpness) && self.sharpness <= 80.0;
-        hold(
-            "embed",
-            &[
-                (
-                    "entries",
-                    &self.entries,
-                    self.entries > 1,
-                    "a whole number from 2: texts are told apart from others'",
-                ),
-                ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
-                ("sharpness", &self.sharpness, sharp, "a number above 0, at most 80"),
-                ("keep", &self.keep, not_negative(self.keep), NOT_NEGATIVE),
-                ("ridge", &self.ridge, positive(self.ridge), POSITIVE),
-            ],
-        )
-    }
 }
 
 /// What the bundle says about itself.
@@ -353,6 +299,7 @@ impl Gates {
 const COUNT: &str = "a whole number from 1";
 const POSITIVE: &str = "a finite number above 0";
 const NOT_NEGATIVE: &str = "a finite number from 0";
+const TARGETS: &str = "a list of at least one matrix, such as [\"q\", \"v\"]";
 const SHARE: &str = "a share in per cent, from 0 to 100";
 
 fn positive(value: f64) -> bool {
@@ -391,6 +338,7 @@ impl Recipe {
         let invalid = |message| RecipeError::Invalid { path: path.to_owned(), message };
         let tables: Tables = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
         tables.prune.check().map_err(|error| invalid(error.to_string()))?;
+        tables.recover.as_ref().map_or(Ok(()), Recover::check).map_err(invalid)?;
         tables.finetune.as_ref().map_or(Ok(()), Finetune::check).map_err(invalid)?;
         tables.encoder.adapter.as_ref().map_or(Ok(()), EncoderAdapter::check).map_err(invalid)?;
         tables.embed.check().map_err(invalid)?;

@@ -15,6 +15,7 @@ use super::{
     encoder_base::EncoderBase,
     finetune, import, merge, prune, quantize,
     recipe::Recipe,
+    recover,
     sources::{Sources, SourcesError},
 };
 
@@ -35,6 +36,15 @@ pub fn table(folder: &Path, recipe: &Recipe, root: &Path) -> Result<String, Sour
     let smaller = finished(folder, &prune::STAGE);
     let origin = checkpoint.as_ref().map(|checkpoint| prune::origin(&tables.prune, checkpoint, &sources));
     let pruned = line(&mut text, &prune::STAGE, &smaller, origin, imported);
+
+    let (mut smaller, mut pruned) = (smaller, pruned);
+    if let Some(table) = &tables.recover {
+        let recovered = finished(folder, &recover::STAGE);
+        let both = checkpoint.as_ref().zip(smaller.as_ref());
+        let origin = both.map(|both| recover::origin(table, both, &sources));
+        pruned = line(&mut text, &recover::STAGE, &recovered, origin, pruned);
+        smaller = recovered;
+    }
 
     let (mut checkpoint_to_quantize, mut ready) = (smaller.clone(), pruned);
     if let Some(table) = &tables.finetune {

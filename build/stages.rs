@@ -3,7 +3,9 @@
 
 pub mod arguments;
 pub mod artifact;
+pub mod device;
 pub mod draw;
+pub mod failure;
 pub mod recipe;
 pub mod split;
 

@@ -122,7 +122,7 @@ pub fn forget(work: &Path) -> Result<(), TuneError> {
 }
 
 /// Trains on the f32 encoder `encoder`, which is made from `base`, and writes the adapter into `out`. What is needed to go on is
-/// kept below `work`, until [`forget`]. `bar` counts steps. The same every time.
+/// kept below `work`, until [`forget`]. It computes on `device`; `bar` counts steps. The same every time.
 ///
 /// # Errors
 /// [`TuneError`].
@@ -132,6 +132,7 @@ pub fn run(
     lessons: &Lessons,
     base: &EncoderBase,
     (work, out): (&Path, &Path),
+    device: &Device,
     bar: &ProgressBar,
 ) -> Result<(), TuneError> {
     let Lessons { entries, refused, origin } = lessons;
@@ -146,6 +147,7 @@ pub fn run(
     };
     let others = refused.iter().filter(|texts| !texts.is_empty()).map(others).collect::<Result<Vec<_>, _>>()?;
     let near = near(&encoder, entries)?;
+    encoder.encoder_mut().move_to(device)?;
     let mut draw = Draw::new(table.seed);
     let mut variables = Vec::new();
     for (module, linear) in encoder.encoder_mut().matrices() {
@@ -291,10 +293,10 @@ fn learn(encoder: &SentenceEncoder, pairs: &[Pair], sharpness: f64, adam: &mut A
     groups.iter().flatten().enumerate().for_each(|(row, &place)| places[place] = row as u32);
     let detached: Vec<Tensor> = vectors.iter().map(Tensor::detach).collect();
     let rows = Var::from_tensor(&Tensor::cat(&detached, 0)?)?;
-    let ordered = rows.index_select(&Tensor::new(places, &Device::Cpu)?, 0)?;
+    let ordered = rows.index_select(&Tensor::new(places, rows.device())?, 0)?;
     let (ones, others) = (ordered.narrow(0, 0, pairs.len())?, ordered.narrow(0, pairs.len(), pairs.len())?);
     let cosines = (ones.matmul(&others.t()?)? * sharpness)?;
-    let own = Tensor::eye(pairs.len(), cosines.dtype(), &Device::Cpu)?;
+    let own = Tensor::eye(pairs.len(), cosines.dtype(), rows.device())?;
     let lost = |cosines: &Tensor| -> candle_core::Result<Tensor> {
         (log_softmax(cosines, D::Minus1)? * &own)?.sum_all()? * (-0.5 / pairs.len() as f64)
     };

@@ -94,6 +94,9 @@ pub enum BundleError {
     /// There is no earlier bundle beside this one.
     #[error("{} has no earlier bundle beside it", .0.display())]
     NothingEarlier(PathBuf),
+    /// Another program is replacing it: wait.
+    #[error("{} is being replaced by another program", .0.display())]
+    Busy(PathBuf),
     /// The system names no home folder, so the default place is unknown: name one.
     #[error("no home folder, so no default place for the bundle")]
     NoHome,
@@ -122,7 +125,7 @@ impl Bundle {
     /// What a power cut left of an [`install`] or a [`rollback`] is mended first, so that a whole bundle is there if one can be.
     ///
     /// # Errors
-    /// Every [`BundleError`] but `NoSpace` and `NothingEarlier`.
+    /// Every [`BundleError`] but `NoSpace`, `NothingEarlier` and `Busy`.
     pub fn open(dir: &Path) -> Result<Bundle, BundleError> {
         install::recover(dir)?;
         Bundle::verify(dir)

@@ -55,7 +55,7 @@ fn stages_are_made_again_from_one_to_another() {
     let names = |from, until| between(from, until).unwrap().iter().map(|stage| stage.name).collect::<Vec<_>>();
     assert!(names(None, None).is_empty() && names(None, Some(Name::Merge)).is_empty());
     assert_eq!(names(Some(Name::Encoder), None), ["encoder", "embed", "bundle"]);
-    assert_eq!(names(Some(Name::Prune), Some(Name::Merge)), ["prune", "finetune", "merge"]);
+    assert_eq!(names(Some(Name::Prune), Some(Name::Merge)), ["prune", "recover", "finetune", "merge"]);
     assert_eq!(names(Some(Name::Bundle), Some(Name::Bundle)), ["bundle"]);
     let error = between(Some(Name::Embed), Some(Name::Prune)).unwrap_err();
     assert!(error.contains("--until stops before") && error.contains("name a later one"), "{error}");
@@ -71,11 +71,11 @@ fn the_program_touches_nothing_outside_of_its_range() {
     let run = |base: &Path, arguments: &[&str]| program::run_stages(repository.path(), base, arguments);
     let (code, told) = run(&tiny::folder(), &["--until", "prune"]);
     assert_eq!(code, Some(0), "{told}");
-    let records = || ["1-import", "3-prune"].map(|stage| fs::read(folder.join(stage).join("record.json")).unwrap());
+    let records = || ["1-import", "2-prune"].map(|stage| fs::read(folder.join(stage).join("record.json")).unwrap());
     let before = records();
 
     let (code, told) = run(&tiny::folder(), &["--from", "prune", "--until", "prune"]);
-    assert!(code == Some(0) && told.contains("1-import   up to date") && told.contains("3-prune    made"), "{told}");
+    assert!(code == Some(0) && told.contains("1-import   up to date") && told.contains("2-prune    made"), "{told}");
     // The base is not there: what was made of it before is.
     let made = records();
     let (code, told) = run(nowhere, &["--from", "import"]);

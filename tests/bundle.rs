@@ -5,7 +5,6 @@ mod power_cuts;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 use tempfile::TempDir;
 use tomato_assistant::{
@@ -356,7 +355,8 @@ fn a_full_disk_keeps_the_old_bundle() {
     let (temp, new, _) = place();
     let disk = temp.path().join("disk");
     fs::create_dir(&disk).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(&disk).output();
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(&disk).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: this user may not mount a small disk");
         return;
@@ -368,7 +368,7 @@ fn a_full_disk_keeps_the_old_bundle() {
     let second = install(&new, &installed);
     let kept = Bundle::open(&installed).is_ok_and(|bundle| bundle.manifest().files[0].bytes < 100);
     let left: Vec<_> = fs::read_dir(&disk).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    assert!(std::process::Command::new("umount").arg(&disk).status().unwrap().success());
     first.unwrap();
     let error = second.unwrap_err();
     assert!(matches!(error, BundleError::NoSpace { needed, .. } if needed > 500_000), "{error}");

@@ -9,10 +9,11 @@ use crate::{
     tiny,
     tiny_bundle::sources,
 };
+use candle_core::Device;
 use tomato_assistant::knowledge::{Entry, sentences::sentences};
 
 fn dense() -> Dense {
-    Dense::open(&tiny::folder(), 8).unwrap()
+    Dense::open(&tiny::folder(), 8, &Device::Cpu).unwrap()
 }
 
 /// `windows` as text.

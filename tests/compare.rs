@@ -4,6 +4,7 @@ use crate::{
     stages::compare::{self, PICTURE},
     tiny, tiny_pruned,
 };
+use candle_core::Device;
 use indicatif::ProgressBar;
 use std::fs;
 use tempfile::tempdir;
@@ -12,7 +13,7 @@ use tempfile::tempdir;
 fn every_way_is_measured_before_and_after_it_learns_and_drawn() {
     let ((repository, _), to, mut out) = (tiny_pruned::repository(), tempdir().unwrap(), Vec::new());
     let to = to.path().join("not yet there");
-    compare::run(&tiny::folder(), repository.path(), &to, &mut out, &ProgressBar::hidden()).unwrap();
+    compare::run(&tiny::folder(), repository.path(), &to, &mut out, &Device::Cpu, &ProgressBar::hidden()).unwrap();
     let table = String::from_utf8(out).unwrap();
     let rows = |name: &str| table.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
     // The heading, and what learns without being narrowed.

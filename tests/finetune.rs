@@ -16,6 +16,7 @@ use crate::{
     tiny,
     tiny_training::{cut, entries, lessons, save_adapter, shape, table},
 };
+use candle_core::Device;
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::{
@@ -41,7 +42,7 @@ impl Place {
     fn train(&self, table: &Finetune, bar: &ProgressBar) -> Result<(Record, TempDir), FinetuneError> {
         let (sources, out) = (Sources::find(self.repository.path()).unwrap(), tempdir().unwrap());
         let folders = (self.work.path(), out.path());
-        finetune::train(table, &self.checkpoint, &sources, folders, bar).map(|record| (record, out))
+        finetune::train(table, &self.checkpoint, &sources, folders, &Device::Cpu, bar).map(|record| (record, out))
     }
 
     /// Trained to the end, as the program does it.
@@ -148,7 +149,7 @@ fn how_a_trained_model_chooses_is_measured_on_all_held_out_examples() {
     merge::run(&place.checkpoint, adapter.path(), merged.path(), &ProgressBar::hidden()).unwrap();
     let mut tables = Recipe::load(None).unwrap().tables;
     tables.finetune = Some(all);
-    let measured = |folder: &Path| loss::run(folder, place.repository.path(), &[], &tables).unwrap();
+    let measured = |folder: &Path| loss::run(folder, place.repository.path(), &[], &tables, &Device::Cpu).unwrap();
     let told = measured(merged.path());
     let line = told.lines().last().unwrap();
     assert!(line.contains(&format!("{} held-out examples", record.held_out)), "{told}");

@@ -2,7 +2,9 @@
 
 use crate::{
     pipeline::{FINETUNE, GOOD},
-    program, tiny, tiny_encoder, tiny_training,
+    program,
+    recipe::RECOVER,
+    tiny, tiny_encoder, tiny_training,
 };
 use std::{
     collections::BTreeMap,
@@ -13,8 +15,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-const STAGES: [&str; 8] =
-    ["1-import", "3-prune", "4-finetune", "5-merge", "6-quantize", "7-encoder", "8-embed", "10-bundle"];
+const STAGES: [&str; 9] =
+    ["1-import", "2-prune", "3-recover", "4-finetune", "5-merge", "6-quantize", "7-encoder", "8-embed", "10-bundle"];
 
 /// A tiny repository, encoder and pipeline.
 struct Place {
@@ -25,7 +27,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let place = Self { repository: tiny_training::lessons(), encoder: tiny_encoder::folder(|_, _, _| ()) };
-        fs::write(place.repository.path().join("recipe.toml"), [GOOD, FINETUNE].concat()).unwrap();
+        fs::write(place.repository.path().join("recipe.toml"), [GOOD, RECOVER, FINETUNE].concat()).unwrap();
         fs::create_dir_all(place.folder()).unwrap();
         place
     }
@@ -104,11 +106,12 @@ fn a_pipeline_that_is_killed_in_each_stage_makes_the_same_in_the_end() {
     let place = Place::new();
     // In the middle of a training too, once it has something to go on from.
     let mut signs: Vec<_> = STAGES.map(|stage| (stage, place.folder().join(format!("{stage}.partial")))).into();
-    signs.insert(3, ("4-finetune", place.folder().join("finetune-resume/progress.toml")));
+    signs.insert(4, ("4-finetune", place.folder().join("finetune-resume/progress.toml")));
+    signs.insert(3, ("3-recover", place.folder().join("recover-resume/progress.toml")));
     for (stage, sign) in signs {
         // A stage that was through before it could be killed is made to do it again.
         let caught = (0..50).any(|_| {
-            for old in [stage, "finetune-resume"] {
+            for old in [stage, "recover-resume", "finetune-resume"] {
                 let _ = fs::remove_dir_all(place.folder().join(old));
             }
             place.kill_at(stage, &sign)

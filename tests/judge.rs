@@ -172,7 +172,7 @@ fn a_prompt_is_read_alike_live_and_in_training() {
             assert_eq!(read, text);
         }
     }
-    let dense = Dense::open(&tiny::folder(), 8).unwrap();
+    let dense = Dense::open(&tiny::folder(), 8, &Device::Cpu).unwrap();
     let (trained, places) = dense.read(&parts).unwrap();
     assert_eq!((trained, places), (ids, ends.iter().map(|&end| end as u32).collect()));
 }

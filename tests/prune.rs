@@ -31,10 +31,10 @@ use tomato_assistant::bundle::{ENCODER, ENCODER_TOKENIZER, MODEL, Provenance, TO
 /// Of the tiny base's letters and joined pieces those that the list keeps: `bc`, `▁a`, `\n\n` and `<b>` go.
 const LETTERS: [&str; 7] = ["\n", "▁", "a", "b", "c", "ab", "abc"];
 /// 4 specials, 256 bytes, the letters.
-const ROWS: usize = 4 + 256 + LETTERS.len();
+pub const ROWS: usize = 4 + 256 + LETTERS.len();
 
 /// The tiny base as the import stage leaves it.
-fn checkpoint() -> TempDir {
+pub fn checkpoint() -> TempDir {
     let ((_base, path), out) = (gguf(|_, _| ()), tempdir().unwrap());
     import_to(&path, out.path()).unwrap();
     out
@@ -45,13 +45,13 @@ fn tokenizer(checkpoint: &Path) -> Vec<u8> {
 }
 
 /// A list of these pieces for this checkpoint.
-fn list(checkpoint: &Path, pieces: &[String]) -> String {
+pub fn list(checkpoint: &Path, pieces: &[String]) -> String {
     let base = BytePairs::parse(&tokenizer(checkpoint)).unwrap().fingerprint();
     let lines = pieces.iter().map(|piece| serde_json::to_string(piece).unwrap());
     format!("# a remark\n# base: {base}\n{}\n", lines.collect::<Vec<_>>().join("\n"))
 }
 
-fn good_pieces() -> Vec<String> {
+pub fn good_pieces() -> Vec<String> {
     let bytes = (0..=255u8).map(|byte| format!("<0x{byte:02X}>"));
     let special = ["<bos>", "<eos>", "<pad>", "<unk>"].map(String::from);
     special.into_iter().chain(bytes).chain(LETTERS.map(String::from)).collect()

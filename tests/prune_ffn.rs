@@ -200,7 +200,7 @@ fn the_program_tells_each_step_and_what_is_wrong_with_a_recipe() {
     let good = format!("[prune.ffn]\nkeep = 0.34\nschedule = [0.34]\nprotect = {{ ends = 0 }}\n{OPEN}");
     let (code, told) = run_program(repository.path(), &good);
     assert!(code == Some(0) && told.contains("0.34 of the neurons: 33.3 % of all neurons, widths 32-32"), "{told}");
-    assert!(repository.path().join("target/pipeline/3-prune").join(RECORD).exists());
+    assert!(repository.path().join("target/pipeline/2-prune").join(RECORD).exists());
     let (code, told) = run_program(repository.path(), &good);
-    assert!(code == Some(0) && told.contains("3-prune    up to date"), "{told}");
+    assert!(code == Some(0) && told.contains("2-prune    up to date"), "{told}");
 }

@@ -178,7 +178,7 @@ fn compensated_matrices_are_as_large_and_their_products_nearer() {
     let plain = table(BlockFormat::Q8_0, BlockFormat::Q4_0);
     let dense = candle_core::safetensors::load(tiny::folder().join("model.safetensors"), &Device::Cpu).unwrap();
     // What the matrices read in a text that nothing was calibrated with.
-    let model = Dense::open(&tiny::folder(), WINDOW).unwrap();
+    let model = Dense::open(&tiny::folder(), WINDOW, &Device::Cpu).unwrap();
     let text = model.windows(include_str!("../data/text/held-out-english.txt")).unwrap();
     let read = compensate::observe(&model.model, &text[..4], |_| ()).unwrap();
     let quantized = |table: &Quantize| {

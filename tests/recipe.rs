@@ -2,6 +2,17 @@
 
 use crate::pipeline::{FINETUNE, GOOD, recipe};
 
+/// A table that may follow the others.
+pub const RECOVER: &str = r#"
+[recover]
+learn = "text"
+shape = { rank = 2, alpha = 4.0, targets = ["q", "down"] }
+learning_rate = 0.01
+clip = 1.0
+windows = 1
+passes = 20
+"#;
+
 /// What the error says of `key` set to `value` in `table`, whose text is `text`.
 fn refused(text: &str, key: &str, value: &str) -> String {
     let (before, rest) = text.split_once(&format!("{key} = ")).unwrap();
@@ -41,6 +52,31 @@ fn what_nothing_could_be_learnt_with_is_refused() {
     }
     // TOML itself has no negative counts.
     assert!(refused(&[trained, rest].concat(), "warmup", "-1").contains("-1"));
+}
+
+#[test]
+fn what_nothing_could_be_learnt_back_with_is_refused() {
+    let rest = &GOOD[..GOOD.find("[embed]").unwrap()];
+    let last = &GOOD[GOOD.find("[embed]").unwrap()..];
+    // Its table first: [embed] has a learning rate too.
+    let text = [RECOVER, rest, last].concat();
+    assert!(recipe(&text).is_ok());
+    let (count, positive) = ("a whole number from 1", "a finite number above 0");
+    for (key, value, must) in [
+        ("rank", "0", count),
+        ("alpha", "nan", positive),
+        ("targets", "[]", "a list of at least one matrix"),
+        ("learning_rate", "-0.01", positive),
+        ("clip", "inf", positive),
+        ("windows", "0", count),
+        ("passes", "0", count),
+    ] {
+        let message = refused(&text, key, value);
+        let said = format!("{key} = {}; it must be {must}", value.replace("nan", "NaN"));
+        assert!(message.contains("recipe.toml: [recover] ") && message.contains(&said), "{message}");
+    }
+    let message = recipe(&text.replace("\"text\"", "\"poems\"")).unwrap_err();
+    assert!(message.contains("expected one of `text`, `teacher`, `padded`"), "{message}");
 }
 
 #[test]

@@ -1,14 +1,25 @@
-//! What a narrowed model learns back: its loss and slope against candle's own, and that training moves it.
+//! What a model that was made smaller learns back: its loss and slope against candle's own, that training moves it, and the stage
+//! that does it.
 
 use crate::{
+    prune::{ROWS, checkpoint, good_pieces, list},
     stages::{
-        adapter::{Matrix, Shape},
-        recover::{self, Goal, Lesson},
+        adapter::{Matrix, Shape, WEIGHTS},
+        artifact::{Artifact, Artifacts, Origin, Stage},
+        dense::{Dense, WINDOW},
+        prune::{self, Watch},
+        recipe::{Learn, Prune, Recover},
+        recover::{self, Goal, Lesson, Record, RecoverError},
+        sources::{Sources, VOCABULARY},
     },
     tiny,
+    tiny_pruned::repository,
 };
 use candle_core::{D, Device, Tensor, Var};
 use candle_nn::ops::log_softmax;
+use indicatif::ProgressBar;
+use std::{collections::BTreeMap, fs, path::Path};
+use tempfile::{TempDir, tempdir};
 use tomato_assistant::model::{gemma3::Gemma3, linear::Embedding, ops::Pass};
 
 fn model() -> Gemma3 {
@@ -72,7 +83,8 @@ fn lesson(teacher: Option<&Gemma3>) -> Lesson<'_> {
 
 #[test]
 fn a_text_is_learnt_by_heart_and_the_same_every_time() {
-    let learnt = [(); 2].map(|()| recover::run(model(), &windows(), &lesson(None)).unwrap());
+    let learnt =
+        [(); 2].map(|()| recover::run(model(), &windows(), &lesson(None), None, &ProgressBar::hidden()).unwrap());
     let [first, last] = learnt[0].losses;
     assert!(last < 0.7 * first, "{first} -> {last}");
     assert_eq!(learnt[0].losses, learnt[1].losses);
@@ -90,7 +102,72 @@ fn a_model_without_its_last_layer_comes_nearer_to_the_whole_one() {
         recover::foretold(&whole, &one, &Goal::Teacher(&whole, other)).unwrap().0
     };
     let before = apart(&cut);
-    let recovered = recover::run(cut, &windows(), &lesson(Some(&whole))).unwrap();
+    let recovered = recover::run(cut, &windows(), &lesson(Some(&whole)), None, &ProgressBar::hidden()).unwrap();
     let after = apart(&recovered.model);
     assert!(before > 1e-3 && after < 0.5 * before, "{before} -> {after}");
+}
+
+/// What fills a folder, as a finished stage.
+fn artifact(root: &Path, number: u8, fill: impl FnOnce(&Path)) -> Artifact {
+    let stage = Stage { number, name: "test", revision: 1 };
+    let made = Artifacts::open(root).unwrap().produce(&stage, Origin::new(&stage, &(), BTreeMap::new()), |out| {
+        fill(out);
+        Ok::<(), RecoverError>(())
+    });
+    made.unwrap()
+}
+
+/// A checkpoint, and the same with fewer pieces; the repository that both learn from.
+fn place() -> (TempDir, [Artifact; 2], (TempDir, Sources)) {
+    let (work, base, (texts, sources)) = (tempdir().unwrap(), checkpoint(), repository());
+    let whole = artifact(work.path(), 1, |out| {
+        for file in fs::read_dir(base.path()).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), out.join(file.file_name())).unwrap();
+        }
+    });
+    fs::write(texts.path().join(VOCABULARY), list(&whole.dir, &good_pieces())).unwrap();
+    let pruned = artifact(work.path(), 2, |out| {
+        let table = Prune { vocabulary: Some(ROWS), ..Prune::default() };
+        let bar = ProgressBar::hidden();
+        prune::run(&table, &whole.dir, &sources, out, &Watch { bytes: &bar, work: &bar, step: &|_| () }).unwrap();
+    });
+    (work, [whole, pruned], (texts, sources))
+}
+
+/// The stage's record and folder.
+fn recovered(
+    learn: Learn,
+    learning_rate: f64,
+    (work, [whole, pruned], (_, sources)): &(TempDir, [Artifact; 2], (TempDir, Sources)),
+) -> (Record, TempDir) {
+    let shape = Shape { rank: 2, alpha: 4.0, targets: Matrix::ALL.into() };
+    let table = Recover { learn, shape, learning_rate, clip: 1.0, windows: 2, passes: 1 };
+    let (out, both) = (tempdir().unwrap(), (whole, pruned));
+    let folders = (work.path(), out.path());
+    let record = recover::make(&table, both, sources, folders, &Device::Cpu, &ProgressBar::hidden()).unwrap();
+    recover::forget(work.path()).unwrap();
+    (record, out)
+}
+
+#[test]
+fn what_was_learnt_back_is_in_the_checkpoint_and_in_an_adapter_beside_it() {
+    let place = place();
+    let (record, out) = recovered(Learn::Text, 0.01, &place);
+    let loss = |folder: &Path| {
+        let dense = Dense::open(folder, WINDOW, &Device::Cpu).unwrap();
+        let text = fs::read_to_string(place.2.1.path("data/text/calibration-english.txt")).unwrap();
+        dense.loss(&text).unwrap().nats
+    };
+    assert!(out.path().join(WEIGHTS).is_file() && record.losses.iter().all(|loss| loss.is_finite()));
+    let (before, after) = (loss(&place.1[1].dir), loss(out.path()));
+    assert!(after < 0.98 * before, "{before} -> {after}");
+}
+
+#[test]
+fn a_teacher_foretells_the_pieces_that_are_left() {
+    // The same model with fewer pieces: shares of the same pieces are as far apart as those that went were likely.
+    let place = place();
+    let ([apart, _], [text, _]) =
+        (recovered(Learn::Teacher, 1e-9, &place).0.losses, recovered(Learn::Text, 1e-9, &place).0.losses);
+    assert!(apart < 1e-4 && text > 1.0, "{apart}, {text}");
 }

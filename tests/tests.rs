@@ -24,6 +24,7 @@ mod compare;
 mod compensate;
 mod config;
 mod cross;
+mod device;
 mod dli;
 mod draw;
 mod encoder;

@@ -84,7 +84,7 @@ fn train_in(
     fs::create_dir_all(out.parent().unwrap()).unwrap();
     let origin = tune::origin(&table, base, &sources);
     let lessons = Lessons { entries: &entries(), refused: &refused(), origin };
-    tune::run(training, dense, &lessons, base, (work, out.parent().unwrap()), bar)?;
+    tune::run(training, dense, &lessons, base, (work, out.parent().unwrap()), &Device::Cpu, bar)?;
     Ok(fs::read(out).unwrap())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Turns examples into token ids, and a model's scores of their sentences into a loss. Does NOT know how a model is moved.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 use tomato_assistant::{
     knowledge::sentences::sentences,
@@ -20,6 +20,9 @@ use super::{
 
 /// Longest example, in tokens; a longer one is left out.
 pub const LONGEST: usize = 1024;
+
+/// What shorter examples are filled up with: any token.
+const FILLER: u32 = 0;
 
 /// How much the sum of the sentences' own losses counts beside the choice among them.
 const EACH_WEIGHT: f64 = 0.125;
@@ -80,14 +83,28 @@ pub fn examples(
     Ok((ready(made.training)?, ready(made.held_out)?))
 }
 
-/// Scores of the sentences of `example`: (sentences).
+/// Scores of the sentences of each of `examples`, which are read together: (sentences). Shorter ones are filled up at the end,
+/// which changes nothing: no token sees one that comes after it.
 ///
 /// # Errors
-/// A prompt that the model cannot read.
-pub fn scores(model: &Gemma3, selector: &Selector, example: &Ready, pass: Pass) -> Result<Tensor> {
-    let ids = Tensor::new(example.ids.as_slice(), &Device::Cpu)?.unsqueeze(0)?;
-    let hidden = model.forward(&ids, pass, None)?.squeeze(0)?;
-    selector.scores(&hidden.index_select(&Tensor::new(example.ends.as_slice(), &Device::Cpu)?, 0)?)
+/// A prompt that the model cannot read; no examples.
+pub fn scores(model: &Gemma3, selector: &Selector, examples: &[&Ready], pass: Pass) -> Result<Vec<Tensor>> {
+    let longest = examples.iter().map(|example| example.ids.len()).max().unwrap_or(0);
+    let (mut ids, mut ends) = (Vec::with_capacity(examples.len() * longest), Vec::new());
+    for example in examples {
+        ends.extend(example.ends.iter().map(|end| ids.len() as u32 + end));
+        ids.extend(&example.ids);
+        ids.resize(ids.len() + longest - example.ids.len(), FILLER);
+    }
+    let ids = Tensor::from_vec(ids, (examples.len(), longest), model.device())?;
+    let hidden = model.forward(&ids, pass, None)?.flatten(0, 1)?;
+    let scores = selector.scores(&hidden.index_select(&Tensor::new(ends.as_slice(), model.device())?, 0)?)?;
+    let mut first = 0;
+    let each = examples.iter().map(|example| {
+        first += example.ends.len();
+        scores.narrow(0, first - example.ends.len(), example.ends.len())
+    });
+    each.collect()
 }
 
 /// The loss of one example: of each labelled sentence for itself (whether it belongs into the answer), and of the choice
@@ -98,7 +115,7 @@ pub fn scores(model: &Gemma3, selector: &Selector, example: &Ready, pass: Pass) 
 pub fn loss(example: &Ready, scores: &Tensor) -> Result<Tensor> {
     let mask = |chosen: &dyn Fn(Wanted) -> f32| {
         let values: Vec<f32> = example.wanted.iter().map(|&wanted| chosen(wanted)).collect();
-        Tensor::new(values, &Device::Cpu)
+        Tensor::new(values, scores.device())
     };
     // ln(1 + e^x), x being the score turned so that a right one is negative.
     let turned = (scores * mask(&|wanted| if wanted == Wanted::Yes { -1.0 } else { 1.0 })?)?;
@@ -119,7 +136,7 @@ pub fn loss(example: &Ready, scores: &Tensor) -> Result<Tensor> {
 /// As [`scores`].
 pub fn measure(model: &Gemma3, selector: &Selector, examples: &[Ready]) -> Result<Measured> {
     let judge = |example: &Ready| {
-        let scores = scores(model, selector, example, Pass::Train)?;
+        let scores = scores(model, selector, &[example], Pass::Train)?.remove(0);
         Ok::<_, candle_core::Error>((loss(example, &scores)?.to_scalar::<f32>()?, scores.to_vec1::<f32>()?))
     };
     let judged: Vec<_> = examples.par_iter().with_max_len(1).map(judge).collect();

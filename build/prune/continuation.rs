@@ -2,7 +2,7 @@
 //!
 //! Turns a model into five texts, and each text into numbers: special tokens, Latin letters, repetition. Does NOT judge.
 
-use candle_core::{D, Device, IndexOp, Tensor};
+use candle_core::{D, IndexOp, Tensor};
 use serde::Serialize;
 use std::collections::HashSet;
 use tomato_assistant::model::ops::Pass;
@@ -71,7 +71,7 @@ fn greedy(dense: &Dense, prompt: &str) -> Result<Vec<u32>, DenseError> {
     let (mut cache, mut written) = (dense.model.cache(), Vec::new());
     let Some(mut next) = dense.windows(prompt)?.into_iter().next() else { return Ok(written) };
     while written.len() < LENGTH {
-        let ids = Tensor::new(next.as_slice(), &Device::Cpu)?.unsqueeze(0)?;
+        let ids = Tensor::new(next.as_slice(), dense.model.device())?.unsqueeze(0)?;
         let hidden = dense.model.forward(&ids, Pass::Infer, Some(&mut cache))?;
         let last = hidden.i((.., next.len() - 1.., ..))?.contiguous()?;
         let best = dense.model.logits(&last)?.argmax(D::Minus1)?.flatten_all()?.to_vec1::<u32>()?[0];

@@ -5,21 +5,32 @@
 //! ```
 //! A stop before the first rename leaves X. One between the two leaves no X, but what it is made of: [`recover`] puts X.previous
 //! back, or, where X was damaged, takes X.incoming. After the second it removes what was replaced, or names it as it should be.
-//! Does NOT know what a bundle is for, nor who is using the old one (open files stay readable under their old name).
+//! One program at a time does any of this: it holds a lock on the folder that X is in, which goes with the process, however that
+//! ends. Does NOT know what a bundle is for, nor who is using the old one (open files stay readable under their old name).
 
 use super::{Bundle, BundleError, FileEntry, MANIFEST, manifest::seems_a_bundle};
 use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
+
+/// How often, and after which pauses, a program looks again that finds no bundle while another one installs (between two renames
+/// there is none for a moment), or no right to install: one that was just started holds the lock of whoever starts it.
+const LOOKS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Copies the bundle in `from` to `to`; what was there stays as `to` + `.previous`, for [`rollback`].
 ///
 /// # Errors
 /// Every [`BundleError`]; `to` then holds what it held before. A folder at `to` that is no bundle is never replaced.
 pub fn install(from: &Path, to: &Path) -> Result<(), BundleError> {
-    recover(to)?;
+    let folder = folder_of(to);
+    fs::create_dir_all(folder).map_err(BundleError::io(folder))?;
+    let _lock = take(to)?;
+    mend(to)?;
     // Not tidied: nothing is removed from the medium that it comes on.
     restore(from)?;
     let source = Bundle::verify(from)?;
@@ -53,7 +64,8 @@ pub fn install(from: &Path, to: &Path) -> Result<(), BundleError> {
 /// # Errors
 /// [`BundleError::NothingEarlier`], or why the earlier bundle cannot be used; `to` then stays as it was.
 pub fn rollback(to: &Path) -> Result<(), BundleError> {
-    recover(to)?;
+    let _lock = exists(folder_of(to))?.then(|| take(to)).transpose()?;
+    mend(to)?;
     let previous = beside(to, "previous");
     match Bundle::verify(&previous) {
         Err(BundleError::Missing(_)) => return Err(BundleError::NothingEarlier(to.to_owned())),
@@ -62,8 +74,21 @@ pub fn rollback(to: &Path) -> Result<(), BundleError> {
     swap_in(&previous, to, &beside(to, "rolled-back"))
 }
 
-/// Mends what a stopped install or rollback left, so that `to` is whole if it can be.
+/// Mends what a stopped install or rollback left, so that `to` is whole if it can be. What one that is not stopped does is not
+/// touched.
 pub(super) fn recover(to: &Path) -> Result<(), BundleError> {
+    for _ in 0..LOOKS {
+        match lock(to) {
+            Ok(None) if exists(to)? => return Ok(()),
+            Ok(None) => thread::sleep(PAUSE),
+            // Whoever may not open the folder cannot change what is in it either.
+            Ok(Some(_)) | Err(_) => return mend(to),
+        }
+    }
+    Ok(())
+}
+
+fn mend(to: &Path) -> Result<(), BundleError> {
     restore(to)?;
     // A bundle that is there can be used, on a read-only disk too.
     let _ = tidy(to);
@@ -90,7 +115,8 @@ fn restore(to: &Path) -> Result<(), BundleError> {
     Ok(())
 }
 
-/// Ends what was stopped when `to` was whole again: gives what a rollback replaced its name, removes what was damaged.
+/// Ends what was stopped when `to` was whole again: gives what a rollback replaced its name, removes what was damaged and what was
+/// only half copied.
 fn tidy(to: &Path) -> Result<(), BundleError> {
     if !exists(to)? {
         return Ok(());
@@ -99,7 +125,8 @@ fn tidy(to: &Path) -> Result<(), BundleError> {
     if exists(&aside)? && !exists(&previous)? {
         rename(&aside, &previous)?;
     }
-    remove(&beside(to, "damaged"))
+    remove(&beside(to, "damaged"))?;
+    remove(&beside(to, "incoming"))
 }
 
 /// `from` becomes `to`; what `to` was becomes `replaced`. Restores `to` when the second rename fails.
@@ -118,6 +145,29 @@ fn swap_in(from: &Path, to: &Path, replaced: &Path) -> Result<(), BundleError> {
     // Done is done; what is left over is seen to when the bundle is opened.
     let _ = tidy(to);
     Ok(())
+}
+
+/// The right to change what lies at `to` and beside it, as long as the file is kept.
+fn take(to: &Path) -> Result<File, BundleError> {
+    for _ in 0..LOOKS {
+        if let Some(lock) = lock(to)? {
+            return Ok(lock);
+        }
+        thread::sleep(PAUSE);
+    }
+    Err(BundleError::Busy(to.to_owned()))
+}
+
+/// The same at once; None while another program has it.
+fn lock(to: &Path) -> Result<Option<File>, BundleError> {
+    let path = if cfg!(unix) { folder_of(to).to_owned() } else { beside(to, "lock") };
+    let opened = if cfg!(unix) { File::open(&path) } else { File::create(&path) };
+    let file = opened.map_err(BundleError::io(&path))?;
+    match file.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        // A file system without locks is as good as it gets.
+        Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(Some(file)),
+    }
 }
 
 /// Copies the manifest and every file it lists, nothing else, and makes the disk hold them.
@@ -162,11 +212,16 @@ fn exists(path: &Path) -> Result<bool, BundleError> {
 
 fn rename(from: &Path, to: &Path) -> Result<(), BundleError> {
     fs::rename(from, to).map_err(BundleError::io(from))?;
-    let parent = match to.parent() {
+    let folder = folder_of(to);
+    sync_folder(folder).map_err(BundleError::io(folder))
+}
+
+/// The folder that `dir` is in.
+fn folder_of(dir: &Path) -> &Path {
+    match dir.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
-    };
-    sync_folder(parent).map_err(BundleError::io(parent))
+    }
 }
 
 fn remove(dir: &Path) -> Result<(), BundleError> {

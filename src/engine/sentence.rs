@@ -4,7 +4,7 @@
 
 use super::EngineError;
 use crate::model::{encoder::Encoder, ops::Pass, weights::Weights};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 use std::path::Path;
 use tokenizers::{Tokenizer, TruncationParams};
@@ -92,6 +92,6 @@ impl SentenceEncoder {
     pub fn forward(&self, ids: &[impl AsRef<[u32]>], pass: Pass) -> Result<Tensor, EngineError> {
         let flat: Vec<u32> = ids.iter().flat_map(|ids| ids.as_ref()).copied().collect();
         let shape = (ids.len(), flat.len() / ids.len());
-        Ok(self.encoder.forward(&Tensor::from_vec(flat, shape, &Device::Cpu)?, pass)?)
+        Ok(self.encoder.forward(&Tensor::from_vec(flat, shape, self.encoder.device())?, pass)?)
     }
 }

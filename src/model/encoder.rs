@@ -8,7 +8,7 @@ use super::{
     ops::{Pass, gelu_erf, layer_norm, softmax},
     weights::{Weights, WeightsError},
 };
-use candle_core::{D, Result, Tensor, quantized::gguf_file::Content};
+use candle_core::{D, Device, Result, Tensor, quantized::gguf_file::Content};
 
 /// Shape of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -154,6 +154,36 @@ impl Encoder {
             }
         }
         all
+    }
+
+    /// Moves its weights, f32 ones, to `device`.
+    ///
+    /// # Errors
+    /// A quantized weight; a device without room.
+    pub fn move_to(&mut self, device: &Device) -> Result<()> {
+        let Embedding::Dense(words) = &mut self.words else { candle_core::bail!("only f32 encoders can be moved") };
+        let mut tensors = vec![words, &mut self.positions, &mut self.norm.weight, &mut self.norm.bias];
+        for layer in &mut self.layers {
+            let Layer { query, key, value, output, attention_norm, up, down, mlp_norm } = layer;
+            for affine in [query, key, value, output, up, down] {
+                let Linear::Dense(weight) = &mut affine.weight else {
+                    candle_core::bail!("only f32 encoders can be moved")
+                };
+                tensors.extend([weight, &mut affine.bias]);
+            }
+            for norm in [attention_norm, mlp_norm] {
+                tensors.extend([&mut norm.weight, &mut norm.bias]);
+            }
+        }
+        for tensor in tensors {
+            *tensor = tensor.to_device(device)?;
+        }
+        Ok(())
+    }
+
+    /// Where its weights are.
+    pub fn device(&self) -> &Device {
+        self.positions.device()
     }
 
     /// Its shape.

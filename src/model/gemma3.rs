@@ -104,6 +104,11 @@ impl Gemma3 {
         Ok(Self { config, embedding, layers, norm, rope, rope_local, device })
     }
 
+    /// Where its weights are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// An empty cache that fits this model.
     pub fn cache(&self) -> KvCache {
         KvCache::new(&self.config.windows)

@@ -1,28 +1,15 @@
-//! Operations with gradients written by hand, for training on the CPU: candle's composed ones would compute a gradient for
-//! every frozen weight, several times the work of what is wanted, and run on one core.
+//! Operations with gradients written by hand, for training: candle's composed ones would compute a gradient for every frozen
+//! weight, several times the work of what is wanted, and run on one core.
 //!
-//! Each is one node of candle's graph. Does NOT know the network. All tensors are f32; other devices take the composed forms.
+//! Each is one node of candle's graph. Does NOT know the network. All tensors are f32. The products run on any device, the rest
+//! on the CPU alone: other devices take the composed forms.
 
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, backend::BackendStorage,
-};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
-/// `x` (tokens, in) by the transposed frozen `weight` (out, in): (tokens, out). The weight takes no gradient.
-///
-/// # Errors
-/// Shapes that do not fit.
-pub fn frozen_product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(FrozenProduct(weight.clone()))
-}
+mod products;
 
-/// `x W^T + scale (x A^T) B^T` with `x` (tokens, in), frozen `base` W (out, in), `a` (rank, in), `b` (out, rank).
-///
-/// # Errors
-/// Shapes that do not fit.
-pub fn adapted_product(x: &Tensor, base: &Tensor, a: &Tensor, b: &Tensor, scale: f64) -> Result<Tensor> {
-    x.contiguous()?.apply_op3(a, b, AdaptedProduct { base: base.clone(), scale })
-}
+pub use products::{adapted_product, frozen_product};
 
 /// Root-mean-square norm over the last dimension, times the frozen effective `weight`.
 ///
@@ -57,73 +44,6 @@ pub fn masked_softmax(x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
 pub fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     let (cos, sin) = (cos.flatten_all()?.to_vec1()?, sin.flatten_all()?.to_vec1()?);
     x.contiguous()?.apply_op1(Rotate { half: x.dim(candle_core::D::Minus1)? / 2, cos, sin })
-}
-
-struct FrozenProduct(Tensor);
-
-impl CustomOp1 for FrozenProduct {
-    fn name(&self) -> &'static str {
-        "frozen-product"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        transposed_product(x, layout, &self.0)
-    }
-
-    fn bwd(&self, _x: &Tensor, _y: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(gradient.matmul(&self.0)?))
-    }
-}
-
-struct AdaptedProduct {
-    base: Tensor,
-    scale: f64,
-}
-
-impl CustomOp3 for AdaptedProduct {
-    fn name(&self) -> &'static str {
-        "adapted-product"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        a: &CpuStorage,
-        a_layout: &Layout,
-        b: &CpuStorage,
-        b_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (tokens, columns) = x_layout.shape().dims2()?;
-        let (rows, rank) = b_layout.shape().dims2()?;
-        let (y, shape) = transposed_product(x, x_layout, &self.base)?;
-        let low = x.matmul(a, (1, tokens, rank, columns), x_layout, &a_layout.transpose(0, 1)?)?;
-        let low_layout = Layout::contiguous((tokens, rank));
-        let change = low.matmul(b, (1, tokens, rows, rank), &low_layout, &b_layout.transpose(0, 1)?)?;
-        let (CpuStorage::F32(mut y), CpuStorage::F32(change)) = (y, change) else {
-            candle_core::bail!("adapters are trained in f32");
-        };
-        let scale = self.scale as f32;
-        let add = |(y, change): (&mut [f32], &[f32])| y.iter_mut().zip(change).for_each(|(y, c)| *y += scale * c);
-        y.par_chunks_mut(rows).zip(change.par_chunks(rows)).for_each(add);
-        Ok((CpuStorage::F32(y), shape))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        a: &Tensor,
-        b: &Tensor,
-        _y: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (x, a, b) = (x.detach(), a.detach(), b.detach());
-        let low_gradient = (gradient.matmul(&b)? * self.scale)?;
-        let for_x = (gradient.matmul(&self.base)? + low_gradient.matmul(&a)?)?;
-        let for_a = low_gradient.t()?.matmul(&x)?;
-        let for_b = (gradient.t()?.matmul(&x.matmul(&a.t()?)?)? * self.scale)?;
-        Ok((Some(for_x), Some(for_a), Some(for_b)))
-    }
 }
 
 struct RmsNorm {
@@ -345,19 +265,6 @@ impl CustomOp1 for Rotate {
         let result = with_values([gradient], |[gradient]| self.turn(gradient, -1.0))?;
         Ok(Some(Tensor::from_vec(result, x.shape(), x.device())?))
     }
-}
-
-/// `x` (tokens, in), contiguous, by `weight` (out, in) transposed.
-fn transposed_product(x: &CpuStorage, layout: &Layout, weight: &Tensor) -> Result<(CpuStorage, Shape)> {
-    let ((tokens, columns), (rows, expected)) = (layout.shape().dims2()?, weight.dims2()?);
-    if columns != expected {
-        candle_core::bail!("activations of {columns} do not fit a weight of {expected} columns");
-    }
-    let weight = weight.t()?;
-    let (storage, weight_layout) = weight.storage_and_layout();
-    let Storage::Cpu(weight) = &*storage else { candle_core::bail!("the weight is not in main memory") };
-    let product = x.matmul(weight, (1, tokens, rows, columns), layout, weight_layout)?;
-    Ok((product, Shape::from((tokens, rows))))
 }
 
 /// The values of a contiguous tensor.

@@ -55,7 +55,7 @@ impl Linear {
             Linear::Lora(Lora { base, a, b, scale, mask }) => {
                 let (batch, tokens, columns) = x.dims3()?;
                 let rows = base.dim(0)?;
-                if x.device().is_cpu() && mask.is_none() {
+                if mask.is_none() {
                     let flat = x.reshape((batch * tokens, columns))?;
                     return gradient::adapted_product(&flat, base, a, b, *scale)?.reshape((batch, tokens, rows));
                 }
@@ -134,9 +134,9 @@ impl Embedding {
 fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (batch, tokens, columns) = x.dims3()?;
     let flat = x.reshape((batch * tokens, columns))?;
-    let product = match x.device().is_cpu() && !weight.is_variable() {
-        true => gradient::frozen_product(&flat, weight)?,
-        false => flat.matmul(&weight.t()?)?,
+    let product = match weight.is_variable() {
+        true => flat.matmul(&weight.t()?)?,
+        false => gradient::frozen_product(&flat, weight)?,
     };
     product.reshape((batch, tokens, weight.dim(0)?))
 }

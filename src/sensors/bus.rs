@@ -4,7 +4,7 @@
 //! sends a stop in between, where another process can slip in), and the device is opened at the first use and again
 //! after an error, so hardware may come late or be unplugged and come back. Does NOT know any sensor.
 
-use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
+use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, Operation};
 
 /// I2C bus number `number`, opened when it is first used.
 pub struct Bus {
@@ -91,7 +91,7 @@ impl I2c for Bus {
 fn transfer(error: rppal::i2c::Error) -> BusError {
     let kind = match &error {
         rppal::i2c::Error::Io(io) if matches!(io.raw_os_error(), Some(121 | 6)) => {
-            ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown)
+            ErrorKind::NoAcknowledge(embedded_hal::i2c::NoAcknowledgeSource::Unknown)
         }
         _ => ErrorKind::Other,
     };

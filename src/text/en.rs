@@ -295,6 +295,10 @@ fn bundle(error: &BundleError) -> String {
              FOLDER` instead.",
             dir.display()
         ),
+        BundleError::Busy(dir) => format!(
+            "Another program is replacing the bundle in {} just now, so nothing was changed. Wait a minute and try again.",
+            dir.display()
+        ),
         BundleError::NoHome => "This user has no home folder, so the place of the bundle is unknown. Set `bundle` in \
              assistant.toml, or set the variable HOME."
             .into(),

@@ -1,8 +1,8 @@
 //! Every point at which a power cut can stop an install or a rollback: a whole bundle is in place afterwards, the earlier one
-//! beside it, and nothing else stays for good.
+//! beside it, and nothing else stays for good. What is not stopped is left alone.
 
 use super::{beside, holds, place, write};
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread, time::Duration};
 use tomato_assistant::bundle::{Bundle, BundleError, install, rollback};
 
 /// What lies at the place itself and, by their suffixes, beside it.
@@ -47,7 +47,9 @@ fn check(state: State, opens: Option<&str>, earlier: Option<&str>) {
         if opened {
             let _ = Bundle::open(&installed);
             let left = names(temp.path());
+            let whole = left.contains(&"installed".to_string());
             assert!(left.iter().all(|name| !name.ends_with("damaged")), "{state:?}: {left:?}");
+            assert!(!whole || !left.contains(&"installed.incoming".to_string()), "{state:?}: {left:?}");
         }
         match (opens, earlier) {
             (_, None) => assert!(rollback(&installed).is_err(), "{state:?}"),
@@ -142,4 +144,33 @@ fn beside_what_is_installed_from_nothing_is_removed() {
     write(&beside(&new, "damaged"), "somebody's");
     install(&new, &installed).unwrap();
     assert!(holds(&installed, "next") && beside(&new, "damaged").exists());
+}
+
+#[test]
+fn what_another_program_is_installing_is_left_to_it() {
+    let (temp, new, installed) = place();
+    write(&new, "one");
+    install(&new, &installed).unwrap();
+    write(&beside(&installed, "incoming"), "half");
+    write(&new, "two");
+    let other = fs::File::open(temp.path()).unwrap();
+    other.lock().unwrap();
+    for refused in [install(&new, &installed), rollback(&installed)] {
+        assert!(matches!(refused, Err(BundleError::Busy(_))));
+    }
+    assert!(holds(&installed, "one") && beside(&installed, "incoming").exists());
+    // Between its two renames there is none for a moment.
+    fs::rename(&installed, beside(&installed, "previous")).unwrap();
+    let second = thread::spawn({
+        let installed = installed.clone();
+        move || {
+            thread::sleep(Duration::from_millis(200));
+            fs::rename(beside(&installed, "incoming"), installed).unwrap();
+        }
+    });
+    assert!(holds(&installed, "half"));
+    second.join().unwrap();
+    drop(other);
+    rollback(&installed).unwrap();
+    assert!(holds(&installed, "one"));
 }

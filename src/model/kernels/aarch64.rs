@@ -27,7 +27,7 @@ pub fn row_by_tokens(row: &Row, out: &mut [f32]) -> bool {
     unsafe {
         match is_aarch64_feature_detected!("dotprod") {
             true => dot_products(row, out),
-            false => tiles(row, out, |a, b| widening(a, b)),
+            false => tiles(row, out, widening),
         }
     }
     true

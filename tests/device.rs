@@ -1,0 +1,142 @@
+//! What computes: a device that the program has no code for is told with what to do, examples that are read together give what
+//! each gives alone, and another device gives what the processor does.
+
+use crate::{
+    stages::{
+        adam::Adam,
+        adapter,
+        dense::Dense,
+        device::{self, Kind},
+        draw::Draw,
+        finetune::objective::{self, Ready},
+        sources::Sources,
+    },
+    tiny,
+    tiny_training::{lessons, shape},
+};
+use candle_core::{Device, Tensor};
+use tomato_assistant::model::ops::Pass;
+
+/// Differences of single values are compared with the largest one.
+fn near(ours: &[f32], theirs: &[f32], what: &str) {
+    assert_eq!(ours.len(), theirs.len());
+    let largest = ours.iter().fold(0f32, |most, value| most.max(value.abs()));
+    let apart = ours.iter().zip(theirs).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+    assert!(apart <= 1e-3 * largest + 1e-7, "{what}: {apart} of {largest}");
+}
+
+/// Loss and gradients of four examples, so many of which are read together; with one of them, something may drop out.
+fn learn(device: &Device, together: usize, dropout: f64) -> (f32, Vec<Vec<f32>>) {
+    let repository = lessons();
+    let sources = Sources::find(repository.path()).unwrap();
+    let mut dense = Dense::open(&tiny::folder(), 1024, device).unwrap();
+    let (examples, _) = objective::examples(&dense, 1, &sources).unwrap();
+    let examples: Vec<&Ready> = examples.iter().take(4).collect();
+    assert!(examples.iter().any(|example| example.ids.len() != examples[0].ids.len()), "nothing is filled up");
+    let (variables, selector) = adapter::attach(&mut dense.model, &shape(), &mut Draw::new(1)).unwrap();
+    // B begins at zero, and then A has no gradient.
+    for (name, variable) in &variables {
+        let values = Tensor::arange(0f32, variable.elem_count() as f32, device).unwrap().sin().unwrap();
+        variable.set(&(values * 0.1).unwrap().reshape(variable.shape()).unwrap()).expect(name);
+    }
+    let adam = Adam::new(variables, 0.0, 1.0);
+    let (mut loss, mut sum) = (0.0, Vec::<Vec<f32>>::new());
+    for examples in examples.chunks(together) {
+        let tokens = examples[0].ids.len();
+        let model = match dropout {
+            0.0 => dense.model.clone(),
+            share => adapter::drop_out(&dense.model, share, tokens, &mut Draw::new(2)).unwrap(),
+        };
+        let scores = objective::scores(&model, &selector, examples, Pass::Train).unwrap();
+        let losses = examples.iter().zip(&scores).map(|(example, scores)| objective::loss(example, scores).unwrap());
+        let total = Tensor::stack(&losses.collect::<Vec<_>>(), 0).unwrap().sum_all().unwrap();
+        loss += total.to_scalar::<f32>().unwrap();
+        let gradients = adam.gradients(&total.backward().unwrap()).unwrap();
+        match sum.is_empty() {
+            true => sum = gradients,
+            false => sum.iter_mut().flatten().zip(gradients.iter().flatten()).for_each(|(sum, value)| *sum += value),
+        }
+    }
+    (loss, sum)
+}
+
+fn agree(ours: (f32, Vec<Vec<f32>>), theirs: (f32, Vec<Vec<f32>>)) {
+    near(&[ours.0], &[theirs.0], "loss");
+    ours.1.iter().zip(&theirs.1).for_each(|(ours, theirs)| near(ours, theirs, "gradient"));
+}
+
+#[test]
+fn examples_that_are_read_together_teach_what_each_teaches_alone() {
+    agree(learn(&Device::Cpu, 1, 0.0), learn(&Device::Cpu, 4, 0.0));
+}
+
+#[cfg(not(any(feature = "cuda", feature = "metal")))]
+#[test]
+fn a_device_that_the_program_was_not_built_for_is_told_with_the_command_that_builds_it() {
+    for (kind, feature) in [(Kind::Cuda, "cuda"), (Kind::Metal, "metal")] {
+        let error = device::open(kind).unwrap_err();
+        assert!(matches!(error, device::DeviceError::NotBuilt(_)));
+        assert!(error.to_string().contains(&format!("--features {feature}")), "{error}");
+    }
+    assert!(device::open(Kind::Cpu).unwrap().is_cpu());
+}
+
+/// Run on a machine that has one.
+#[cfg(any(feature = "cuda", feature = "metal"))]
+mod beside_the_processor {
+    use super::*;
+    use crate::{
+        stages::encoder,
+        tiny_bundle::{entry, repository},
+        tiny_encoder,
+    };
+    use candle_core::Var;
+    use tomato_assistant::engine::sentence::SentenceEncoder;
+
+    fn other() -> Device {
+        device::open(if cfg!(feature = "cuda") { Kind::Cuda } else { Kind::Metal }).unwrap()
+    }
+
+    #[test]
+    fn examples_teach_the_same() {
+        agree(learn(&Device::Cpu, 1, 0.0), learn(&other(), 4, 0.0));
+        agree(learn(&Device::Cpu, 1, 0.2), learn(&other(), 1, 0.2));
+    }
+
+    #[test]
+    fn a_step_leaves_the_same_values() {
+        let moved = |device: &Device| {
+            let variable = Var::new(&[1f32, -2.0, 3.0], device).unwrap();
+            let mut adam = Adam::new(vec![("a".into(), variable.clone())], 0.01, 1.0);
+            let gradients = (variable.sqr().unwrap().sum_all().unwrap()).backward().unwrap();
+            adam.add(&adam.gradients(&gradients).unwrap(), 1.0);
+            adam.step(0.1).unwrap();
+            variable.to_vec1::<f32>().unwrap()
+        };
+        near(&moved(&Device::Cpu), &moved(&other()), "values");
+    }
+
+    #[test]
+    fn a_text_is_foretold_as_well() {
+        let foretold = |device: &Device| {
+            let dense = Dense::open(&tiny::folder(), 512, device).unwrap();
+            dense.loss("Water the roots at dawn, and wash the stem.").unwrap().nats as f32
+        };
+        near(&[foretold(&Device::Cpu)], &[foretold(&other())], "loss");
+    }
+
+    #[test]
+    fn a_sentence_has_the_same_vector() {
+        let (root, out) = (repository(&format!("[{}]", entry("one", ""))), tempfile::tempdir().unwrap());
+        let folder = tiny_encoder::folder(|_, _, _| ());
+        let (base, sources) = (tiny_encoder::base(folder.path()), Sources::find(root.path()).unwrap());
+        let mut dense = encoder::dense(&tiny_encoder::table(1000), &base, &sources, out.path()).unwrap();
+        let vector = |dense: &SentenceEncoder| {
+            let ids = [dense.ids("black leaf").unwrap()];
+            dense.forward(&ids, Pass::Train).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        let ours = vector(&dense);
+        dense.encoder_mut().move_to(&other()).unwrap();
+        near(&ours, &vector(&dense), "vector");
+    }
+}
