@@ -274,6 +274,26 @@ fn an_answer_that_no_sentence_clearly_gives_says_so() {
 }
 
 #[test]
+fn a_vague_question_that_no_entry_answers_is_answered_by_what_is_out_of_range() {
+    let salty = [(Quantity::Ec, 9.0), (Quantity::Ph, 8.0)];
+    for (bias, by_readings) in [(-2.0, false), (-3.0, true)] {
+        let (_dir, bundle) = judging(&vec![0.0; some_vector().len()], bias);
+        let mut answerer = Answerer::open(&bundle, Stage::default()).unwrap();
+        let answer = with_readings(&mut answerer, "what should I do now?", &salty);
+        assert_eq!(
+            (answer.by_readings, answer.readings_first, answer.nearest_only),
+            (by_readings, !by_readings, false)
+        );
+        assert_eq!(answer.text.ends_with("2 of 2 measured values are out of range."), by_readings, "{}", answer.text);
+        assert_eq!((answer.advice.len(), answer.nearest.is_empty()), (2, !by_readings));
+        assert!(!by_readings || answer.further.is_empty() && answer.more.is_empty() && answer.mark().is_empty());
+        // A question that says what it is about gets its entry, labelled.
+        let clear = with_readings(&mut answerer, QUESTION, &salty);
+        assert!(!clear.by_readings && clear.nearest_only == by_readings);
+    }
+}
+
+#[test]
 fn scores_that_are_no_numbers_show_the_best_entry_whole() {
     let vector: Vec<f32> = some_vector().iter().map(|value| value.signum() * f32::MAX).collect();
     let (_dir, bundle) = judging(&vector, 0.0);

@@ -105,9 +105,7 @@ impl Answerer {
         if state || refused.is_some() {
             answer.refused = refused.filter(|_| !state);
             answer.by_readings = state;
-            answer.nearest = found.hits.iter().take(REFERENCES).map(|hit| reference(self.entry(hit))).collect();
-            self.advise(&mut answer, &assessment, question.lang);
-            answer.nearest.retain(|near| !answer.references.contains(near));
+            self.offer(&mut answer, &found.hits, &assessment, question.lang);
             // What is asked about and not measured must not be called good by the others.
             let unmeasured = readings::unmeasured(&assessment, &asked);
             let msg = answer.refused.map_or(Msg::State(&assessment, &unmeasured), Msg::Refusal);
@@ -129,6 +127,11 @@ impl Answerer {
             let scores = judgement.as_ref().map(|judgement| judgement.scores.as_slice());
             self.compose(&mut answer, (&hits, &understood.vector), scores, on_text);
             answer.stats.time_to_first_token = before + answer.stats.reading;
+        }
+        if answer.readings_first && answer.nearest_only {
+            let mut answer = Answer { by_readings: true, readings_first: false, nearest_only: false, ..answer };
+            self.offer(&mut answer, &found.hits, &assessment, question.lang);
+            return Ok(by_code(answer, &question.lang.say(&Msg::Unclear(&assessment)), start, on_text));
         }
         if !answer.stopped {
             self.advise(&mut answer, &assessment, question.lang);
@@ -190,6 +193,10 @@ impl Answerer {
         let texts = |reference: usize, places: &[usize]| -> Vec<String> {
             places.iter().map(|&place| passages[reference].sentences[place].into()).collect()
         };
+        if answer.readings_first && answer.nearest_only {
+            // What is asked can only be guessed, and no entry fits: the readings are the answer.
+            return;
+        }
         let mut blocks = choice.direct.iter();
         let Some((first, chosen)) = blocks.next() else { return };
         answer.references.push(reference(self.entry(&hits[*first])));
@@ -255,6 +262,13 @@ impl Answerer {
         }
     }
 
+    /// What is left where no entry answers: advice on the readings, and of the `hits` the nearest ones to be read instead.
+    fn offer(&self, answer: &mut Answer, hits: &[Hit], assessment: &Assessment, lang: Lang) {
+        self.advise(answer, assessment, lang);
+        let nearest = hits.iter().take(REFERENCES).map(|hit| reference(self.entry(hit)));
+        answer.nearest = nearest.filter(|near| !answer.references.contains(near)).collect();
+    }
+
     fn passage(&self, hit: &Hit) -> Passage<'_> {
         let entry = self.entry(hit);
         Passage { title: &entry.instruction, sentences: sentences(&entry.output).collect() }
@@ -283,7 +297,7 @@ fn reference(entry: &Entry) -> Reference {
 /// `answer` with a fixed `text`, which the model did not choose.
 fn by_code(answer: Answer, text: &str, start: Instant, on_text: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Answer {
     let _ = on_text(text);
-    let stats = Stats { total: start.elapsed(), memory: Memory::now(), ..Stats::default() };
+    let stats = Stats { total: start.elapsed(), memory: Memory::now(), ..answer.stats };
     Answer { text: text.into(), stats, ..answer }
 }
 

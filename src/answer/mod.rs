@@ -104,7 +104,8 @@ pub struct Answer {
     pub readings_note: String,
     /// What to do about readings that are far out of range, in the order of the alarms, unless it is said already.
     pub advice: Vec<Advice>,
-    /// It asks how the greenhouse stands: `text` sums up the readings, by code, and the entries of the advice are all it rests on.
+    /// It asks how the greenhouse stands, or is too vague for any entry while something is out of range: `text` sums up the readings, by
+    /// code, and the entries of the advice are all it rests on.
     pub by_readings: bool,
     /// Its few words do not tell what the question is about: what is said to the readings comes first.
     pub readings_first: bool,

@@ -200,6 +200,10 @@ pub fn say(msg: &Msg) -> String {
         Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
         Msg::Refused => "Sorry, I have no answer.".into(),
         Msg::State(assessment, unmeasured) => climate::state(assessment, unmeasured),
+        Msg::Unclear(assessment) => format!(
+            "None of the reviewed entries clearly answers this, so here is how the greenhouse stands. {}",
+            climate::state(assessment, &[])
+        ),
         Msg::Refusal(why) => match why {
             Why::OffTopic => {
                 "Nothing in the reviewed entries answers this question. I help with growing tomatoes in a greenhouse: diseases \

@@ -211,6 +211,8 @@ pub enum Msg<'a> {
     Refusal(Why),
     /// To a question for how the greenhouse stands: how many readings are as they should be.
     State(&'a crate::climate::Assessment, &'a [Measure]),
+    /// The same where it is not clear what is asked, and no entry fits.
+    Unclear(&'a crate::climate::Assessment),
     /// Heading above the entries to read instead.
     Nearest,
     /// The answer was stopped.
