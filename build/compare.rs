@@ -119,7 +119,7 @@ const LINES: [Line; 14] = [
 ];
 
 /// How often the document learnt from each of its answers.
-const PASSES: usize = 3;
+const EPOCHS: usize = 3;
 
 /// A point of the picture: which way it belongs to, megabytes, and perplexity on tomato text before and after.
 struct Point {
@@ -167,7 +167,6 @@ pub fn run(
     let yardstick = Yardstick::read(&dense, &sources)?;
     let (mixed, padded) =
         (calibration::lessons(&dense, &sources)?, calibration::padded_lessons(&dense, &sources, recover::PADDED)?);
-    let document: Vec<Vec<u32>> = (0..PASSES).flat_map(|_| padded.iter().cloned()).collect();
     let whole = dense.model.clone();
     bar.set_length((2 + whole.layers.len() + 2 * LINES.len()) as u64);
     let mut write = |line: String| -> Result<(), CompareError> {
@@ -205,7 +204,9 @@ pub fn run(
         let (millions, megabytes) = size(&model)?;
         let lesson = match learns {
             Learns::Nothing => None,
-            Learns::Document => Some((&document, lesson(4, &[Matrix::Q, Matrix::V], (2e-5, 0.5, 1), None))),
+            Learns::Document => {
+                Some((&padded, Lesson { epochs: EPOCHS, ..lesson(4, &[Matrix::Q, Matrix::V], (2e-5, 0.5, 1), None) }))
+            }
             Learns::Text => Some((&mixed, lesson(16, &Matrix::ALL, (3e-4, 1.0, 2), None))),
             Learns::Teacher => Some((&mixed, lesson(16, &Matrix::ALL, (3e-4, 1.0, 2), Some(&whole)))),
         };
@@ -249,10 +250,17 @@ pub fn run(
 fn lesson<'a>(
     rank: usize,
     targets: &[Matrix],
-    (learning_rate, clip, at_once): (f64, f64, usize),
+    (learning_rate, clip, batch): (f64, f64, usize),
     teacher: Option<&'a Gemma3>,
 ) -> Lesson<'a> {
-    Lesson { shape: Shape { rank, alpha: 32.0, targets: targets.into() }, learning_rate, clip, at_once, teacher }
+    Lesson {
+        shape: Shape { rank, alpha: 32.0, targets: targets.into() },
+        learning_rate,
+        clip,
+        batch,
+        epochs: 1,
+        teacher,
+    }
 }
 
 /// Perplexity on both texts, and its multiples of the unpruned model's.

@@ -47,7 +47,7 @@ pub fn describe_pruned(pruned: &Pruned) {
 /// What was learnt back.
 pub fn describe_recovery(recovered: recover::Record) {
     let [first, last] = recovered.losses;
-    tell(&format!("learnt back: loss {first:.3} in the first tenth of the text, {last:.3} in the last"));
+    tell(&format!("learnt back: loss {first:.3} in the first tenth of what was read, {last:.3} in the last"));
 }
 
 /// The training that was done.

@@ -1,4 +1,4 @@
-//! Where a training computes: on the processor, or on a graphics processor that the program was built for.
+//! Where a model is trained and measured: on the processor, or on a graphics processor that the program was built for.
 //!
 //! Turns the choice on the command line into candle's device. Does NOT know what is computed.
 
@@ -41,7 +41,8 @@ pub enum DeviceError {
 pub fn open(kind: Kind) -> Result<Device, DeviceError> {
     let (name, opened) = match kind {
         Kind::Cpu => return Ok(Device::Cpu),
-        Kind::Cuda => ("cuda", Device::new_cuda(0)),
+        // One stream for all threads: each with its own, as in `new_cuda`, would not wait for what another one has begun.
+        Kind::Cuda => ("cuda", Device::new_cuda_with_stream(0)),
         Kind::Metal => ("metal", Device::new_metal(0)),
     };
     opened.map_err(|error| match error {

@@ -4,7 +4,7 @@
 //! "A Simple and Effective Pruning Approach for Large Language Models" (arXiv 2306.11695), taken over whole neurons;
 //! the fit is plain ridge regression. Does NOT know which widths are wanted, nor whether the result is any good.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tomato_assistant::model::{
@@ -127,13 +127,15 @@ pub fn narrow(layer: &Layer, activity: &Activity, kept: &[u32], fit: Fit) -> Res
 /// The W' (hidden, kept) that is nearest to giving what `down` gives: W' (G_kk + ridge) = W G_k, G the products.
 fn refit(down: &Tensor, products: &Tensor, kept: &Tensor) -> Result<Tensor> {
     let columns = products.index_select(kept, 1)?;
-    let target: Vec<Vec<f64>> = down.matmul(&columns)?.to_dtype(DType::F64)?.to_vec2()?;
+    // Not every device knows f64.
+    let exact = |tensor: &Tensor| tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64);
+    let target: Vec<Vec<f64>> = exact(&down.matmul(&columns)?)?.to_vec2()?;
     let width = kept.elem_count();
-    let mut normal: Vec<f64> = columns.index_select(kept, 0)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let mut normal: Vec<f64> = exact(&columns.index_select(kept, 0)?)?.flatten_all()?.to_vec1()?;
     let diagonal: f64 = (0..width).map(|at| normal[at * width + at]).sum();
     // As much of the old columns is kept as the ridge asks: a neuron that never fired keeps its own.
     let ridge = RIDGE * diagonal / width as f64;
-    let old: Vec<Vec<f64>> = down.index_select(kept, 1)?.to_dtype(DType::F64)?.to_vec2()?;
+    let old: Vec<Vec<f64>> = exact(&down.index_select(kept, 1)?)?.to_vec2()?;
     (0..width).for_each(|at| normal[at * width + at] += ridge);
     cholesky::factor(&mut normal, width)?;
     let solved: Vec<f32> = target

@@ -1,8 +1,8 @@
 //! Stage `finetune`: a pruned checkpoint and examples -> an adapter and a selection head that choose the sentences which answer
 //! a question.
 //!
-//! Low-rank adapters on a frozen f32 model, one example at a time (no padding anywhere), steps of a token budget, AdamW with
-//! warm-up and cosine. A run that was killed goes on from its last checkpoint. Or, without training: the adapter that is in
+//! Low-rank adapters on a frozen f32 model, steps of a token budget, AdamW with warm-up and cosine. On the processor examples are
+//! read one at a time, without padding; on a GPU those of a step together. A run that was killed goes on from its last checkpoint. Or, without training: the adapter that is in
 //! the repository. Does NOT know how answers are put together.
 
 use candle_core::{Device, Tensor};
@@ -54,7 +54,7 @@ pub enum FinetuneError {
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// Nothing can be learnt any more.
-    #[error("{0}: training stopped, the last checkpoint is kept. Try a lower learning_rate in [finetune]")]
+    #[error("{0}: training stopped. Try a lower learning_rate in [finetune]")]
     Sick(#[from] Sick),
     /// The computation failed.
     #[error("training: {0}")]
@@ -196,7 +196,7 @@ pub fn train(
             progress.own.seen += 1;
         }
         // Each core reads examples of its own, which wastes less than all cores on one; the sum is made in a fixed order. A
-        // graphics processor reads them together, unless each has its own dropout: it is starting an operation that takes it long.
+        // GPU reads them together, unless each has its own dropout: starting an operation takes it longer than most operations.
         let together = if device.is_cpu() || table.dropout > 0.0 { 1 } else { step.len() };
         let learnt: Vec<_> =
             step.par_chunks(together).with_max_len(1).map(|examples| run.learn(table, examples, &adam)).collect();

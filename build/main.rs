@@ -128,6 +128,16 @@ fn make(choices: &Choices, from: Option<Name>, until: Option<Name>) -> Result<Op
     let again = between(from, until).map_err(Failure::Usage)?;
     let recipe = Recipe::load(choices.recipe.as_deref())?;
     let (tables, device) = (&recipe.tables, device::open(choices.device)?);
+    let lacks = |name| match name {
+        Name::Recover => tables.recover.is_none(),
+        Name::Finetune | Name::Merge => tables.finetune.is_none(),
+        _ => false,
+    };
+    if [from, until].into_iter().flatten().any(lacks) {
+        return Err(Failure::Usage(
+            "the recipe has no table for that stage; name another one, or add the table".into(),
+        ));
+    }
     // Before the download, not after it.
     let sources = Sources::find(Path::new("."))?;
     let folder = folder();

@@ -127,9 +127,9 @@ pub struct Recover {
     /// Largest norm of a step's gradients.
     pub clip: f64,
     /// Windows of text in a step.
-    pub windows: usize,
+    pub batch: usize,
     /// Times that each window is seen.
-    pub passes: usize,
+    pub epochs: usize,
 }
 
 /// What a model that was made smaller learns from.
@@ -148,17 +148,14 @@ impl Recover {
     /// # Errors
     /// What nothing could be learnt with.
     fn check(&self) -> Result<(), String> {
-        let adapter::Shape { rank, alpha, targets } = &self.shape;
+        check_shape("recover", &self.shape)?;
         hold(
             "recover",
             &[
-                ("shape.rank", rank, *rank > 0, COUNT),
-                ("shape.alpha", alpha, positive(*alpha), POSITIVE),
-                ("shape.targets", &"[]", !targets.is_empty(), TARGETS),
                 ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
                 ("clip", &self.clip, positive(self.clip), POSITIVE),
-                ("windows", &self.windows, self.windows > 0, COUNT),
-                ("passes", &self.passes, self.passes > 0, COUNT),
+                ("batch", &self.batch, self.batch > 0, COUNT),
+                ("epochs", &self.epochs, self.epochs > 0, COUNT),
             ],
         )
     }
@@ -199,13 +196,10 @@ impl Finetune {
     /// # Errors
     /// What nothing could be learnt with.
     fn check(&self) -> Result<(), String> {
-        let adapter::Shape { rank, alpha, targets } = &self.shape;
+        check_shape("finetune", &self.shape)?;
         hold(
             "finetune",
             &[
-                ("shape.rank", rank, *rank > 0, COUNT),
-                ("shape.alpha", alpha, positive(*alpha), POSITIVE),
-                ("shape.targets", &"[]", !targets.is_empty(), TARGETS),
                 ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
                 ("tokens", &self.tokens, self.tokens > 0, COUNT),
                 ("epochs", &self.epochs, self.epochs > 0, COUNT),
@@ -299,7 +293,6 @@ impl Gates {
 const COUNT: &str = "a whole number from 1";
 const POSITIVE: &str = "a finite number above 0";
 const NOT_NEGATIVE: &str = "a finite number from 0";
-const TARGETS: &str = "a list of at least one matrix, such as [\"q\", \"v\"]";
 const SHARE: &str = "a share in per cent, from 0 to 100";
 
 fn positive(value: f64) -> bool {
@@ -308,6 +301,22 @@ fn positive(value: f64) -> bool {
 
 fn not_negative(value: f64) -> bool {
     value.is_finite() && value >= 0.0
+}
+
+/// The shape of the adapters of `table`.
+///
+/// # Errors
+/// What is no adapter.
+fn check_shape(table: &str, adapter::Shape { rank, alpha, targets }: &adapter::Shape) -> Result<(), String> {
+    let several = "a list of at least one matrix, such as [\"q\", \"v\"]";
+    hold(
+        table,
+        &[
+            ("shape.rank", rank, *rank > 0, COUNT),
+            ("shape.alpha", alpha, positive(*alpha), POSITIVE),
+            ("shape.targets", &"[]", !targets.is_empty(), several),
+        ],
+    )
 }
 
 /// `values` of `table`: key, value, whether that is right, and what it must be.

@@ -45,7 +45,7 @@ const KEEP_EVERY: usize = 25;
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// The training cannot go on.
-    #[error("{0}: recovery stopped, the last checkpoint is kept. Try a lower learning_rate in [recover]")]
+    #[error("{0}: recovery stopped. Try a lower learning_rate in [recover]")]
     Sick(#[from] Sick),
     /// The computation failed.
     #[error("recovery: {0}")]
@@ -82,11 +82,11 @@ pub fn origin(table: &recipe::Recover, (whole, pruned): (&Artifact, &Artifact), 
 pub struct Record {
     /// The recipe's table.
     table: recipe::Recover,
-    /// Windows learnt from, each as often as it was seen, and their tokens.
+    /// Windows learnt from.
     windows: usize,
-    /// Of all windows.
+    /// Tokens of them.
     tokens: usize,
-    /// Mean loss of the first and of the last tenth of the windows, nats a token.
+    /// Mean loss of the first and of the last tenth of what was read, nats a token.
     pub losses: [f64; 2],
 }
 
@@ -104,20 +104,20 @@ pub fn make(
     bar: &ProgressBar,
 ) -> Result<Record, RecoverError> {
     let dense = Dense::open(&pruned.dir, WINDOW, device)?;
-    let once = match table.learn {
+    let windows = match table.learn {
         Learn::Text | Learn::Teacher => calibration::lessons(&dense, sources)?,
         Learn::Padded => calibration::padded_lessons(&dense, sources, PADDED)?,
     };
-    let windows: Vec<Vec<u32>> = (0..table.passes).flat_map(|_| once.iter().cloned()).collect();
     let teacher = (table.learn == Learn::Teacher).then(|| teacher(&whole.dir, &dense)).transpose()?;
     let lesson = Lesson {
         shape: table.shape.clone(),
         learning_rate: table.learning_rate,
         clip: table.clip,
-        at_once: table.windows,
+        batch: table.batch,
+        epochs: table.epochs,
         teacher: teacher.as_ref(),
     };
-    bar.set_length(windows.len() as u64);
+    bar.set_length((table.epochs * windows.len()) as u64);
     let place = Place { folder: &work.join(KEPT), origin: &origin(table, (whole, pruned), sources) };
     let Recovered { values, losses, .. } = run(dense.model, &windows, &lesson, Some(&place), bar)?;
     bar.finish();
@@ -166,7 +166,9 @@ pub struct Lesson<'a> {
     /// Largest norm of a step's gradients.
     pub clip: f64,
     /// Windows of a step.
-    pub at_once: usize,
+    pub batch: usize,
+    /// Times that each window is seen.
+    pub epochs: usize,
     /// Whose shares are learnt; None learns the text itself.
     pub teacher: Option<&'a Gemma3>,
 }
@@ -189,7 +191,7 @@ pub struct Recovered {
     pub losses: [f64; 2],
 }
 
-/// Trains adapters on `model`, an f32 one, with each of the `windows` once, in their order; with a `place`, so that it can be
+/// Trains adapters on `model`, an f32 one, with the `windows` in their order; with a `place`, so that it can be
 /// killed. `bar` counts windows. The same every time.
 ///
 /// # Errors
@@ -207,10 +209,11 @@ pub fn run(
     let (done, mut losses) =
         restored.transpose()?.flatten().map_or_else(Default::default, |before| (before.steps, before.own));
     bar.set_position(losses.len() as u64);
-    let steps = windows.chunks(lesson.at_once);
+    let order: Vec<&Vec<u32>> = (0..lesson.epochs).flat_map(|_| windows).collect();
+    let steps = order.chunks(lesson.batch);
     let count = steps.len();
     for (step, windows) in steps.enumerate().skip(done) {
-        let learn = |ids: &Vec<u32>| learn(&model, ids, lesson.teacher, &adam);
+        let learn = |ids: &&Vec<u32>| learn(&model, ids, lesson.teacher, &adam);
         // Each core reads windows of its own; the sum is made in a fixed order.
         let learnt: Vec<_> = windows.par_iter().with_max_len(1).map(learn).collect();
         for learnt in learnt {
@@ -225,7 +228,7 @@ pub fn run(
         bar.inc(windows.len() as u64);
         if let Some(place) = place.filter(|_| (step + 1).is_multiple_of(KEEP_EVERY)) {
             log::info!(
-                "step {} of {count}, loss {:.3}",
+                "step {} of {count}, loss of the last windows {:.3}",
                 step + 1,
                 mean(&losses[losses.len().saturating_sub(KEEP_EVERY)..])
             );

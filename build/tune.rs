@@ -66,7 +66,7 @@ pub enum TuneError {
     #[error("training the sentence encoder: {0}")]
     Compute(#[from] candle_core::Error),
     /// The training cannot go on.
-    #[error("{0}: training stopped, the last checkpoint is kept. Try a lower learning_rate in [encoder.adapter]")]
+    #[error("{0}: training stopped. Try a lower learning_rate in [encoder.adapter]")]
     Sick(#[from] Sick),
     /// It cannot be written.
     #[error(transparent)]

@@ -3,6 +3,7 @@
 use tomato_assistant::{
     answer::choose::{Candidate, Choice, choose},
     knowledge::Warning,
+    text::Lang,
 };
 
 fn candidate(found: f32, scores: &[f32]) -> Candidate {
@@ -106,7 +107,7 @@ fn a_lead_is_understood_without_the_rest() {
     let completed = |lead: &[usize], rest: &[usize], more: &[usize]| {
         let mut choice =
             Choice { lead: lead.into(), direct: vec![(0, rest.into())], more: more.into(), ..Choice::default() };
-        choice.complete_lead(&sentences);
+        choice.complete_lead(&sentences, |sentence| Lang::En.goes_on(sentence));
         (choice.lead, choice.direct[0].1.clone(), choice.more)
     };
     assert_eq!(completed(&[2], &[0, 1], &[3]), (vec![1, 2], vec![0], vec![3]));

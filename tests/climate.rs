@@ -269,6 +269,9 @@ fn alarms_are_far_out_of_range_and_none_is_told_twice() {
     };
     assert!(alarms(&[(Quantity::Ec, 3.6), (Quantity::Ph, 6.0)]).is_empty());
     assert_eq!(alarms(&[(Quantity::Ph, 8.0), (Quantity::Ec, 9.0)]), ["ec_high", "ph_high"]);
+    // The light of a day can wait, however far off it is.
+    let bright = alarms(&[(Quantity::Dli, 79.0), (Quantity::AirTemperature, 29.0)]);
+    assert_eq!((bright[0].as_str(), bright.last().map(String::as_str)), ("air_temperature_high", Some("light_high")));
     // Heat and open vents help against humid air, but not in a house that is far too cold, or warm.
     for (celsius, told) in [(17.0, true), (22.0, false), (35.0, false)] {
         let humid = alarms(&[(Quantity::AirTemperature, celsius), (Quantity::RelativeHumidity, 97.0)]);

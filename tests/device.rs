@@ -20,6 +20,7 @@ use tomato_assistant::model::ops::Pass;
 /// Differences of single values are compared with the largest one.
 fn near(ours: &[f32], theirs: &[f32], what: &str) {
     assert_eq!(ours.len(), theirs.len());
+    assert!(ours.iter().chain(theirs).all(|value| value.is_finite()), "{what}");
     let largest = ours.iter().fold(0f32, |most, value| most.max(value.abs()));
     let apart = ours.iter().zip(theirs).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
     assert!(apart <= 1e-3 * largest + 1e-7, "{what}: {apart} of {largest}");
@@ -62,6 +63,7 @@ fn learn(device: &Device, together: usize, dropout: f64) -> (f32, Vec<Vec<f32>>)
 
 fn agree(ours: (f32, Vec<Vec<f32>>), theirs: (f32, Vec<Vec<f32>>)) {
     near(&[ours.0], &[theirs.0], "loss");
+    assert_eq!(ours.1.len(), theirs.1.len());
     ours.1.iter().zip(&theirs.1).for_each(|(ours, theirs)| near(ours, theirs, "gradient"));
 }
 

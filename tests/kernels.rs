@@ -66,6 +66,20 @@ fn values_that_need_no_rounding_are_exact() {
 }
 
 #[test]
+fn the_largest_products_do_not_overflow() {
+    // Two of -128 * 127 just fit into 16 bits, three do not. Tokens enough for whole tiles and a rest.
+    for (columns, tokens) in [(32, 1), (64, 4), (640, 9)] {
+        let block: Vec<u8> = [0x00, 0x3c].into_iter().chain([0x80; 32]).collect();
+        let bytes = block.repeat(2 * columns / BLOCK);
+        let matrix = QMatrix::read(2, columns, Format::Q8_0, &mut bytes.as_slice()).unwrap();
+        for value in [127.0, -127.0] {
+            let product = matrix.matmul(&vec![value; tokens * columns]);
+            assert_eq!(product, vec![-128.0 * value * columns as f32; tokens * 2]);
+        }
+    }
+}
+
+#[test]
 fn nibbles_unpack_in_ggml_order() {
     // Low nibbles are values 0..16, high nibbles 16..32, both offset by 8; scale 2.
     let mut bytes = vec![0x00, 0x40];

@@ -138,9 +138,9 @@ fn the_recipes_beside_the_shipped_one_say_what_they_are_for() {
     let Ffn { keep, protect, gate, .. } = seed.prune.ffn.clone().unwrap();
     assert_eq!((keep, protect, gate.texts), (0.75, Protect::Ends(4), false));
     assert_eq!(seed.prune.ffn.unwrap().steps(), [0.90, 0.85, 0.80, 0.75]);
-    let Recover { learn, shape, learning_rate, windows, passes, .. } = seed.recover.unwrap();
+    let Recover { learn, shape, learning_rate, batch, epochs, .. } = seed.recover.unwrap();
     assert_eq!((learn, shape.rank, shape.alpha, shape.targets), (Learn::Padded, 4, 32.0, vec![Matrix::Q, Matrix::V]));
-    assert_eq!((learning_rate, windows, passes), (2e-5, 1, 3));
+    assert_eq!((learning_rate, batch, epochs), (2e-5, 1, 3));
     let (narrow, shipped) = (load("recipe-narrow.toml"), Recipe::load(None).unwrap().tables);
     assert_eq!((narrow.prune.vocabulary, narrow.finetune), (shipped.prune.vocabulary, shipped.finetune));
     assert_eq!((narrow.encoder, narrow.bundle.gates), (shipped.encoder, shipped.bundle.gates));

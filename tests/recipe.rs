@@ -9,8 +9,8 @@ learn = "text"
 shape = { rank = 2, alpha = 4.0, targets = ["q", "down"] }
 learning_rate = 0.01
 clip = 1.0
-windows = 1
-passes = 20
+batch = 1
+epochs = 20
 "#;
 
 /// What the error says of `key` set to `value` in `table`, whose text is `text`.
@@ -68,8 +68,8 @@ fn what_nothing_could_be_learnt_back_with_is_refused() {
         ("targets", "[]", "a list of at least one matrix"),
         ("learning_rate", "-0.01", positive),
         ("clip", "inf", positive),
-        ("windows", "0", count),
-        ("passes", "0", count),
+        ("batch", "0", count),
+        ("epochs", "0", count),
     ] {
         let message = refused(&text, key, value);
         let said = format!("{key} = {}; it must be {must}", value.replace("nan", "NaN"));

@@ -78,7 +78,7 @@ fn windows() -> Vec<Vec<u32>> {
 
 fn lesson(teacher: Option<&Gemma3>) -> Lesson<'_> {
     let shape = Shape { rank: 4, alpha: 8.0, targets: Matrix::ALL.into() };
-    Lesson { shape, learning_rate: 0.01, clip: 1.0, at_once: 2, teacher }
+    Lesson { shape, learning_rate: 0.01, clip: 1.0, batch: 2, epochs: 1, teacher }
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn recovered(
     (work, [whole, pruned], (_, sources)): &(TempDir, [Artifact; 2], (TempDir, Sources)),
 ) -> (Record, TempDir) {
     let shape = Shape { rank: 2, alpha: 4.0, targets: Matrix::ALL.into() };
-    let table = Recover { learn, shape, learning_rate, clip: 1.0, windows: 2, passes: 1 };
+    let table = Recover { learn, shape, learning_rate, clip: 1.0, batch: 2, epochs: 1 };
     let (out, both) = (tempdir().unwrap(), (whole, pruned));
     let folders = (work.path(), out.path());
     let record = recover::make(&table, both, sources, folders, &Device::Cpu, &ProgressBar::hidden()).unwrap();
@@ -165,9 +165,28 @@ fn what_was_learnt_back_is_in_the_checkpoint_and_in_an_adapter_beside_it() {
 
 #[test]
 fn a_teacher_foretells_the_pieces_that_are_left() {
-    // The same model with fewer pieces: shares of the same pieces are as far apart as those that went were likely.
+    // Shares of the pieces that both know, by the same model: nothing is apart where the teacher's rows are the right ones.
     let place = place();
     let ([apart, _], [text, _]) =
         (recovered(Learn::Teacher, 1e-9, &place).0.losses, recovered(Learn::Text, 1e-9, &place).0.losses);
     assert!(apart < 1e-4 && text > 1.0, "{apart}, {text}");
+}
+
+#[test]
+fn what_it_is_made_from_is_text_checkpoint_table_and_a_teacher_where_there_is_one() {
+    let (_work, [whole, pruned], (texts, sources)) = place();
+    let shape = Shape { rank: 2, alpha: 4.0, targets: Matrix::ALL.into() };
+    let table =
+        |learn, epochs| Recover { learn, shape: shape.clone(), learning_rate: 0.1, clip: 1.0, batch: 2, epochs };
+    let origin = |learn, epochs, whole, pruned| recover::origin(&table(learn, epochs), (whole, pruned), &sources);
+    let before = origin(Learn::Text, 1, &whole, &pruned);
+    assert_eq!(before, origin(Learn::Text, 1, &pruned, &pruned), "there is no teacher");
+    for other in [origin(Learn::Text, 2, &whole, &pruned), origin(Learn::Text, 1, &whole, &whole)] {
+        assert!(other != before);
+    }
+    assert!(origin(Learn::Teacher, 1, &whole, &pruned) != origin(Learn::Teacher, 1, &pruned, &pruned));
+    fs::write(texts.path().join("data/text/calibration-english.txt"), "Other words.\n").unwrap();
+    assert!(
+        recover::origin(&table(Learn::Text, 1), (&whole, &pruned), &Sources::find(texts.path()).unwrap()) != before
+    );
 }

@@ -125,13 +125,19 @@ impl Answerer {
         answer.stats.prompt_tokens = judgement.as_ref().map_or(0, |judgement| judgement.tokens);
         if !answer.stopped {
             let scores = judgement.as_ref().map(|judgement| judgement.scores.as_slice());
-            self.compose(&mut answer, (&hits, &understood.vector), scores, on_text);
+            self.compose(&mut answer, (&hits, &understood.vector), scores, question.lang, on_text);
             answer.stats.time_to_first_token = before + answer.stats.reading;
         }
-        if answer.readings_first && answer.nearest_only {
-            let mut answer = Answer { by_readings: true, readings_first: false, nearest_only: false, ..answer };
+        if answer.by_readings {
+            let mut answer = Answer { readings_first: false, nearest_only: false, ..answer };
             self.offer(&mut answer, &found.hits, &assessment, question.lang);
-            return Ok(by_code(answer, &question.lang.say(&Msg::Unclear(&assessment)), start, on_text));
+            // "Is it too hot?" is clear, and answered so.
+            let unmeasured = readings::unmeasured(&assessment, &asked);
+            let msg = match question.lang.state_asked(&understood.text) {
+                Some(_) => Msg::State(&assessment, &unmeasured),
+                None => Msg::Unclear(&assessment, &unmeasured),
+            };
+            return Ok(by_code(answer, &question.lang.say(&msg), start, on_text));
         }
         if !answer.stopped {
             self.advise(&mut answer, &assessment, question.lang);
@@ -148,6 +154,7 @@ impl Answerer {
         answer: &mut Answer,
         (hits, vector): (&[Hit], &[f32]),
         scores: Option<&[f32]>,
+        lang: Lang,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) {
         let passages: Vec<Passage> = hits.iter().map(|hit| self.passage(hit)).collect();
@@ -168,7 +175,7 @@ impl Answerer {
             None => Choice::whole(passages[0].sentences.len()),
         };
         if let Some((first, _)) = choice.direct.first() {
-            choice.complete_lead(&passages[*first].sentences);
+            choice.complete_lead(&passages[*first].sentences, |sentence| lang.goes_on(sentence));
         }
         for part in 0..choice.direct.len() {
             let reference = choice.direct[part].0;
@@ -176,6 +183,8 @@ impl Answerer {
         }
         answer.fallback = scores.is_none();
         answer.nearest_only = choice.nearest_only;
+        // What is asked can only be guessed, and no entry fits: the readings are the answer.
+        answer.by_readings = answer.readings_first && answer.nearest_only;
         let is_chosen = |reference: usize, sentence: usize| {
             let part = choice.direct.iter().position(|(own, _)| *own == reference);
             part.is_some_and(|part| choice.shown(part).any(|place| place == sentence))
@@ -185,7 +194,7 @@ impl Answerer {
                 text: text.to_string(),
                 score: candidates[reference].scores.get(sentence).copied(),
                 asked: candidates[reference].asked[sentence],
-                chosen: is_chosen(reference, sentence),
+                chosen: !answer.by_readings && is_chosen(reference, sentence),
             });
             let id = self.entry(hit).id.clone();
             answer.considered.push(Considered { id, found: hit.score, sentences: judged.collect() });
@@ -193,8 +202,7 @@ impl Answerer {
         let texts = |reference: usize, places: &[usize]| -> Vec<String> {
             places.iter().map(|&place| passages[reference].sentences[place].into()).collect()
         };
-        if answer.readings_first && answer.nearest_only {
-            // What is asked can only be guessed, and no entry fits: the readings are the answer.
+        if answer.by_readings {
             return;
         }
         let mut blocks = choice.direct.iter();

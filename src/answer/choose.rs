@@ -3,7 +3,7 @@
 //!
 //! Every weight here was set on the development questions, those about details and the others. Does NOT know what sentences say.
 
-use crate::knowledge::{Warning, sentences::goes_on};
+use crate::knowledge::Warning;
 
 /// A reference with its sentences.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,8 +101,8 @@ impl Choice {
     }
 
     /// Puts the sentence before each of the lead that goes on from it where it is understood, right before it; the first
-    /// reference's answer is `sentences`.
-    pub fn complete_lead(&mut self, sentences: &[&str]) {
+    /// reference's answer is `sentences`, and `goes_on` tells which of them are not understood alone.
+    pub fn complete_lead(&mut self, sentences: &[&str], goes_on: impl Fn(&str) -> bool) {
         for place in self.lead.clone() {
             let mut place = place;
             while let Some(before) = place.checked_sub(1).filter(|_| goes_on(sentences[place])) {

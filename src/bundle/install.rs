@@ -19,7 +19,7 @@ use std::{
 
 /// How often, and after which pauses, a program looks again that finds no bundle while another one installs (between two renames
 /// there is none for a moment), or no right to install: one that was just started holds the lock of whoever starts it.
-const LOOKS: usize = 20;
+const LOOKS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Copies the bundle in `from` to `to`; what was there stays as `to` + `.previous`, for [`rollback`].
@@ -27,13 +27,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// Every [`BundleError`]; `to` then holds what it held before. A folder at `to` that is no bundle is never replaced.
 pub fn install(from: &Path, to: &Path) -> Result<(), BundleError> {
+    // Not tidied: nothing is removed from the medium that it comes on. What another program is installing there is left to it.
+    if !matches!(lock(from), Ok(None)) {
+        restore(from)?;
+    }
+    let source = Bundle::verify(from)?;
     let folder = folder_of(to);
     fs::create_dir_all(folder).map_err(BundleError::io(folder))?;
     let _lock = take(to)?;
     mend(to)?;
-    // Not tidied: nothing is removed from the medium that it comes on.
-    restore(from)?;
-    let source = Bundle::verify(from)?;
     // A damaged bundle is not worth keeping, least of all in the place of a good earlier one.
     let keep_replaced = match Bundle::verify(to) {
         Ok(_) | Err(BundleError::Version { .. }) => true,

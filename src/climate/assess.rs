@@ -161,7 +161,8 @@ impl Assessment {
         problems
     }
 
-    /// What is far out of range and to be acted on: what people breathe first, then the most serious.
+    /// What is far out of range and to be acted on: what people breathe first, then the most serious; the light of a whole day
+    /// last, since what stands in the house now cannot wait.
     pub fn alarms(&self) -> Vec<&Assessed> {
         let far = |item: &&Assessed| matches!(item.level, Level::VeryLow | Level::VeryHigh);
         let mut alarms: Vec<&Assessed> = self.problems().into_iter().filter(far).collect();
@@ -185,7 +186,7 @@ impl Assessment {
         if alarms.iter().any(|item| [temperature, humidity].contains(&item.measure)) {
             alarms.retain(|item| item.measure != Measure::Vpd);
         }
-        alarms.sort_by_key(|item| !is(item, co2, Level::VeryHigh));
+        alarms.sort_by_key(|item| (!is(item, co2, Level::VeryHigh), item.measure == Measure::Read(Quantity::Dli)));
         alarms
     }
 

@@ -24,11 +24,3 @@ fn end(text: &str) -> Option<usize> {
     }
     None
 }
-
-/// Words at the beginning of a sentence that goes on from the one before it ("Then set the value.").
-const GOING_ON: [&str; 5] = ["Then ", "So ", "Both ", "Also ", "Otherwise"];
-
-/// Whether `sentence` is not understood without the one before it.
-pub fn goes_on(sentence: &str) -> bool {
-    GOING_ON.iter().any(|word| sentence.starts_with(word))
-}

@@ -55,14 +55,11 @@ impl Linear {
             Linear::Lora(Lora { base, a, b, scale, mask }) => {
                 let (batch, tokens, columns) = x.dims3()?;
                 let rows = base.dim(0)?;
-                if mask.is_none() {
+                let Some(mask) = mask else {
                     let flat = x.reshape((batch * tokens, columns))?;
                     return gradient::adapted_product(&flat, base, a, b, *scale)?.reshape((batch, tokens, rows));
-                }
-                let read = match mask {
-                    Some(mask) => x.broadcast_mul(mask)?,
-                    None => x.clone(),
                 };
+                let read = x.broadcast_mul(mask)?;
                 let change = product(&product(&read, a.as_tensor())?, b.as_tensor())?;
                 product(x, base)? + (change * *scale)?
             }

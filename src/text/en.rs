@@ -200,9 +200,9 @@ pub fn say(msg: &Msg) -> String {
         Msg::Fallback => "This is a whole reviewed entry: this model was not trained to choose from it.".into(),
         Msg::Refused => "Sorry, I have no answer.".into(),
         Msg::State(assessment, unmeasured) => climate::state(assessment, unmeasured),
-        Msg::Unclear(assessment) => format!(
+        Msg::Unclear(assessment, unmeasured) => format!(
             "None of the reviewed entries clearly answers this, so here is how the greenhouse stands. {}",
-            climate::state(assessment, &[])
+            climate::state(assessment, unmeasured)
         ),
         Msg::Refusal(why) => match why {
             Why::OffTopic => {
@@ -253,6 +253,14 @@ pub fn say(msg: &Msg) -> String {
         Msg::AnyKey => "Press a key or tap to close this.".into(),
         Msg::NeedsTerminal => "The screen needs a terminal. Without one, use --headless --ask \"...\".".into(),
     }
+}
+
+/// Words at the beginning of a sentence that goes on from the one before it ("Then set the value.").
+const GOING_ON: [&str; 5] = ["Then ", "So ", "Both ", "Also ", "Otherwise"];
+
+/// Whether `sentence` begins with one of them.
+pub fn goes_on(sentence: &str) -> bool {
+    GOING_ON.iter().any(|word| sentence.starts_with(word))
 }
 
 /// When the first words came, called `name`; nothing for an answer that was stopped or refused before there were any.

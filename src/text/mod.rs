@@ -59,6 +59,13 @@ impl Lang {
             Lang::En => en::state_asked(question),
         }
     }
+
+    /// Whether `sentence` of an entry in this language is not understood without the one before it.
+    pub fn goes_on(self, sentence: &str) -> bool {
+        match self {
+            Lang::En => en::goes_on(sentence),
+        }
+    }
 }
 
 /// A key that stands on a button.
@@ -212,7 +219,7 @@ pub enum Msg<'a> {
     /// To a question for how the greenhouse stands: how many readings are as they should be.
     State(&'a crate::climate::Assessment, &'a [Measure]),
     /// The same where it is not clear what is asked, and no entry fits.
-    Unclear(&'a crate::climate::Assessment),
+    Unclear(&'a crate::climate::Assessment, &'a [Measure]),
     /// Heading above the entries to read instead.
     Nearest,
     /// The answer was stopped.
