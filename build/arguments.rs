@@ -148,7 +148,7 @@ pub struct Choices {
     /// Recipe; build/recipe.toml if left out
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
-    /// Train the adapter instead of taking that of data/model; about an hour on two cores
+    /// Train the adapter instead of taking that of data/model; an hour or more on two cores
     #[arg(long)]
     pub train: bool,
     /// What computes in --train and in stage recover; everything else is done by the processor
