@@ -28,8 +28,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Every [`BundleError`]; `to` then holds what it held before. A folder at `to` that is no bundle is never replaced.
 pub fn install(from: &Path, to: &Path) -> Result<(), BundleError> {
     // Not tidied: nothing is removed from the medium that it comes on. What another program is installing there is left to it.
-    if !matches!(lock(from), Ok(None)) {
-        restore(from)?;
+    match lock(from) {
+        Ok(None) => {}
+        Ok(Some(_)) | Err(_) => restore(from)?,
     }
     let source = Bundle::verify(from)?;
     let folder = folder_of(to);
