@@ -155,6 +155,19 @@ pub fn adapt_all(model: &mut Gemma3, shape: &Shape, draw: &mut Draw) -> candle_c
     Ok(variables)
 }
 
+/// Adds what the adapters of `model` have learnt to their matrices, which are dense again.
+///
+/// # Errors
+/// None but candle's own.
+pub fn fold(model: &mut Gemma3) -> candle_core::Result<()> {
+    for linear in model.layers.iter_mut().flat_map(|layer| layer.matrices()) {
+        if let Linear::Lora(Lora { base, a, b, scale, .. }) = linear {
+            *linear = Linear::Dense((&*base + (b.matmul(a)? * *scale)?)?.detach());
+        }
+    }
+    Ok(())
+}
+
 /// Puts a fresh adapter of this rank and alpha onto a matrix: its two variables, named after the `module`.
 ///
 /// # Errors

@@ -69,7 +69,7 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         answers: Option<PathBuf>,
     },
-    /// What narrower feed-forward layers cost, before and after training: the project document's recipe beside ours
+    /// What narrower or fewer layers cost, before and after training: the project document's recipe beside ours
     Compare {
         /// Folder of an f32 checkpoint; that of stage prune if left out
         checkpoint: Option<PathBuf>,
@@ -119,21 +119,6 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         base: Option<PathBuf>,
     },
-}
-
-impl Command {
-    /// Whether it works through many texts or examples, rather than measures how the appliance does with one. The quickstart's
-    /// answer is a tenth slower for it, and all before that much faster.
-    pub fn makes(&self) -> bool {
-        matches!(
-            self,
-            Command::Quickstart { .. }
-                | Command::Run { .. }
-                | Command::Compare { .. }
-                | Command::Loss { .. }
-                | Command::Tune { .. }
-        )
-    }
 }
 
 /// What a run starts from.

@@ -78,12 +78,17 @@ pub fn padded_lessons(dense: &Dense, sources: &Sources, length: usize) -> Result
     let padding = dense.tokenizer.token_to_id("<pad>").unwrap_or(0);
     let files = Files::read(sources)?;
     let window = |entry: &Entry| {
-        let text = format!("Question: {}\nContext: \nAnswer: {}", entry.instruction, entry.output);
+        let text = format!("{} {}", asked(&entry.instruction, ""), entry.output);
         let mut ids = dense.windows(&text)?.into_iter().next().unwrap_or_default();
         ids.resize(length, padding);
         Ok(ids)
     };
     learnt(files.knowledge.entries()).map(window).collect()
+}
+
+/// A question as the project document puts it; the answer follows.
+pub fn asked(question: &str, context: &str) -> String {
+    format!("Question: {question}\nContext: {context}\nAnswer:")
 }
 
 fn learnt(entries: &[Entry]) -> impl Iterator<Item = &Entry> {

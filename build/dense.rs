@@ -85,6 +85,19 @@ impl Loss {
     }
 }
 
+/// Whether control tokens, such as <pad>, stand in a text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Special {
+    /// They do.
+    Shown,
+    /// They do not.
+    Hidden,
+}
+
+fn tokenizer(error: tokenizers::Error) -> DenseError {
+    DenseError::File { file: TOKENIZER, cause: error.to_string() }
+}
+
 /// A model and its tokenizer.
 pub struct Dense {
     /// f32, unless opened from a quantized file.
@@ -131,11 +144,23 @@ impl Dense {
     /// # Errors
     /// [`DenseError::File`]: the tokenizer fails.
     pub fn ids(&self, text: &str) -> Result<Vec<u32>, DenseError> {
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, false)
-            .map_err(|error| DenseError::File { file: TOKENIZER, cause: error.to_string() })?;
-        Ok(encoding.get_ids().to_vec())
+        Ok(self.tokenizer.encode_fast(text, false).map_err(tokenizer)?.get_ids().to_vec())
+    }
+
+    /// The same, <bos> in front.
+    ///
+    /// # Errors
+    /// As [`ids`](Self::ids).
+    pub fn begun(&self, text: &str) -> Result<Vec<u32>, DenseError> {
+        Ok([&[self.begin], self.ids(text)?.as_slice()].concat())
+    }
+
+    /// The text of `ids`.
+    ///
+    /// # Errors
+    /// As [`ids`](Self::ids).
+    pub fn text(&self, ids: &[u32], special: Special) -> Result<String, DenseError> {
+        self.tokenizer.decode(ids, special == Special::Hidden).map_err(tokenizer)
     }
 
     /// A prompt as ids, <bos> in front, and the places of the tokens at which judged sentences end.

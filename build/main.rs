@@ -51,11 +51,8 @@ fn main() -> ExitCode {
     if let Err(report) = color_eyre::install() {
         eprintln!("pipeline: {report}");
     }
-    let command = Arguments::parse().command;
-    if command.makes() {
-        threads::one();
-    }
-    let result = match command {
+    threads::one();
+    let result = match Arguments::parse().command {
         Command::Quickstart { question, choices } => ask(&question, &choices),
         Command::Run { choices, from, until } => make(&choices, from, until).map(drop),
         Command::Show { recipe } => print_table(recipe.as_deref()),

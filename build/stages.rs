@@ -33,6 +33,7 @@ pub mod cholesky;
 pub mod compensate;
 pub mod dense;
 pub mod ffn;
+pub mod greedy;
 pub mod metadata;
 pub mod pieces;
 pub mod quantize;

@@ -22,7 +22,9 @@ use tomato_assistant::{
     config::Config,
     headless::{self, Outcome},
     knowledge::{Category, Knowledge},
-    log_file, sensors,
+    log_file,
+    model::kernels::threads,
+    sensors,
     text::{Lang, Msg},
     tui,
     worker::Worker,
@@ -111,6 +113,7 @@ impl From<Exit> for ExitCode {
 }
 
 fn main() -> ExitCode {
+    threads::one();
     if let Err(error) = color_eyre::install() {
         return Exit::Failed(error.to_string()).into();
     }

@@ -71,7 +71,6 @@ fn the_service_has_no_network_may_read_the_sensors_has_the_screen_and_always_com
         "Restart=always",
         // Without this, five starts in ten seconds are systemd's own limit.
         "StartLimitIntervalSec=0",
-        "Environment=CANDLE_NUM_THREADS=1",
         "NoNewPrivileges=yes",
         // "-": a screen with the kernel's messages on it is better than none; "+": only root may.
         "ExecStartPre=-+/usr/bin/dmesg -n 1",

@@ -29,7 +29,8 @@ fn blocks(rows: usize, columns: usize, format: Format) -> Vec<u8> {
 #[test]
 fn products_match_f64_arithmetic() {
     for format in [Format::Q8_0, Format::Q4_0] {
-        for (rows, columns, tokens) in [(1, 32, 1), (7, 64, 1), (100, 640, 3), (640, 96, 33)] {
+        for (rows, columns, tokens) in [(1, 32, 1), (7, 64, 1), (100, 640, 3), (16, 32, 7), (48, 64, 12), (640, 96, 33)]
+        {
             let matrix = QMatrix::read(rows, columns, format, &mut blocks(rows, columns, format).as_slice()).unwrap();
             let x = noise(tokens * columns, 7);
             let product = matrix.matmul(&x);

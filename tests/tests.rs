@@ -38,6 +38,7 @@ mod finetune;
 mod firmware;
 mod gates;
 mod gradient;
+mod greedy;
 mod headless;
 mod home;
 mod import;

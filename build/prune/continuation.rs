@@ -2,14 +2,12 @@
 //!
 //! Turns a model into five texts, and each text into numbers: special tokens, Latin letters, repetition. Does NOT judge.
 
-use candle_core::{D, IndexOp, Tensor};
 use serde::Serialize;
 use std::collections::HashSet;
-use tomato_assistant::model::ops::Pass;
 
 use super::super::{
-    checkpoint::TOKENIZER,
-    dense::{Dense, DenseError},
+    dense::{Dense, DenseError, Special},
+    greedy,
     pieces::looks_special,
 };
 
@@ -53,35 +51,13 @@ pub fn write(dense: &Dense, each: impl Fn()) -> Result<Vec<Continuation>, DenseE
     PROMPTS
         .into_iter()
         .map(|(prompt, english)| {
-            let ids = greedy(dense, prompt)?;
-            let text = dense
-                .tokenizer
-                .decode(&ids, false)
-                .map_err(|error| DenseError::File { file: TOKENIZER, cause: error.to_string() })?;
+            let ids = greedy::decode(dense, dense.begun(prompt)?, LENGTH)?.ids;
+            let text = dense.text(&ids, Special::Shown)?;
             each();
             let (special, latin, repeated) = (ids.iter().filter(special).count(), latin(&text), repeated(&ids));
             Ok(Continuation { prompt, english, text, special, latin, repeated })
         })
         .collect()
-}
-
-/// Up to [`LENGTH`] tokens after `prompt`, without the one that ends the text.
-fn greedy(dense: &Dense, prompt: &str) -> Result<Vec<u32>, DenseError> {
-    let end = dense.tokenizer.token_to_id("<eos>");
-    let (mut cache, mut written) = (dense.model.cache(), Vec::new());
-    let Some(mut next) = dense.windows(prompt)?.into_iter().next() else { return Ok(written) };
-    while written.len() < LENGTH {
-        let ids = Tensor::new(next.as_slice(), dense.model.device())?.unsqueeze(0)?;
-        let hidden = dense.model.forward(&ids, Pass::Infer, Some(&mut cache))?;
-        let last = hidden.i((.., next.len() - 1.., ..))?.contiguous()?;
-        let best = dense.model.logits(&last)?.argmax(D::Minus1)?.flatten_all()?.to_vec1::<u32>()?[0];
-        if Some(best) == end {
-            break;
-        }
-        written.push(best);
-        next = vec![best];
-    }
-    Ok(written)
 }
 
 /// Nothing but numbers and signs is as little English as another script is.

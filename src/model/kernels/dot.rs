@@ -1,6 +1,6 @@
 //! The inner loops, each written once in plain Rust and compiled for every instruction set that is worth it.
 //!
-//! For the hottest, the block product, `aarch64` and `x86` have better ones; the plain one serves what neither knows. Knows
+//! For the hottest, the products of a panel, `aarch64` and `x86` have their own; the plain one serves what neither knows. Knows
 //! nothing of matrices, formats' files or threads.
 
 use super::BLOCK;
@@ -9,28 +9,39 @@ use super::aarch64 as native;
 #[cfg(target_arch = "x86_64")]
 use super::x86 as native;
 
-/// A weight row and the tokens it meets.
+/// Rows of a panel.
+pub const ROWS: usize = 16;
+/// Columns that lie together in a panel: as many products as the processors' instructions add up at once.
+pub const QUAD: usize = 4;
+
+/// Weight rows side by side, and the tokens that they meet. An instruction gives each row its four columns of a token.
 #[derive(Clone, Copy)]
-pub struct Row<'a> {
-    /// (columns)
+pub struct Panel<'a> {
+    /// (columns / 4, [`ROWS`], 4)
     pub values: &'a [i8],
-    /// (columns / 32)
+    /// (columns / 32, [`ROWS`])
     pub scales: &'a [f32],
     /// (tokens, columns), none of them -128
     pub tokens: &'a [i8],
     /// (tokens, columns / 32)
     pub token_scales: &'a [f32],
+    /// (tokens, columns / 32): the values of each block added up
+    pub token_sums: &'a [i32],
 }
 
-impl Row<'_> {
-    /// Holds the lengths against each other, which bound every load that goes around the compiler's checks.
+impl Panel<'_> {
+    /// Blocks of a row. Holds the lengths against each other, which bound every load that goes around the compiler's checks;
+    /// `out` is (tokens, [`ROWS`]).
     ///
     /// # Panics
     /// They differ.
-    pub fn check(&self, out: &[f32]) {
-        assert_eq!(self.values.len(), self.scales.len() * BLOCK);
-        assert_eq!(self.tokens.len(), out.len() * self.values.len());
-        assert_eq!(self.token_scales.len(), out.len() * self.scales.len());
+    pub fn blocks(&self, out: &[f32]) -> usize {
+        let (blocks, tokens) = (self.scales.len() / ROWS, out.len() / ROWS);
+        assert_eq!((self.scales.len(), out.len()), (blocks * ROWS, tokens * ROWS));
+        assert_eq!(self.values.len(), blocks * BLOCK * ROWS);
+        assert_eq!(self.tokens.len(), tokens * blocks * BLOCK);
+        assert_eq!((self.token_scales.len(), self.token_sums.len()), (tokens * blocks, tokens * blocks));
+        blocks
     }
 }
 
@@ -59,44 +70,53 @@ fn widest(body: impl Loop) {
     body.run();
 }
 
-/// One weight row times every token: `out[t] = sum over blocks of scale * scale * (values . values)`.
-pub fn row_by_tokens(row: Row, out: &mut [f32]) {
-    struct RowByTokens<'a>(Row<'a>, &'a mut [f32]);
-    impl Loop for RowByTokens<'_> {
-        #[inline(always)]
-        fn run(self) {
-            let Self(Row { values, scales, tokens, token_scales }, out) = self;
-            let tokens = tokens.chunks_exact(values.len()).zip(token_scales.chunks_exact(scales.len()));
-            for (out, (token, token_scales)) in out.iter_mut().zip(tokens) {
-                let blocks = values.chunks_exact(BLOCK).zip(token.chunks_exact(BLOCK));
-                let mut sum = 0f32;
-                for ((row, token), (row_scale, scale)) in blocks.zip(scales.iter().zip(token_scales)) {
-                    let mut dot = 0i32;
-                    for (&a, &b) in row.iter().zip(token) {
-                        // Products of two signed bytes fit 16 bits; the compiler uses that.
-                        dot += i32::from(i16::from(a) * i16::from(b));
-                    }
-                    sum += dot as f32 * (row_scale * scale);
-                }
-                *out = sum;
-            }
-        }
-    }
+/// The rows of a panel times every token: `out[token][row]` = sum over blocks of scale * scale * (values . values).
+pub fn panel_by_tokens(panel: &Panel, out: &mut [f32]) {
+    let blocks = panel.blocks(out);
     #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
-    if native::row_by_tokens(&row, out) {
+    if native::panel_by_tokens(panel, out) {
         return;
     }
-    widest(RowByTokens(row, out));
+    for (token, out) in out.chunks_exact_mut(ROWS).enumerate() {
+        for (row, out) in out.iter_mut().enumerate() {
+            *out = (0..blocks).fold(0.0, |sum, block| {
+                let column = |column: usize| {
+                    let weight = panel.values[(column / QUAD * ROWS + row) * QUAD + column % QUAD];
+                    i32::from(weight) * i32::from(panel.tokens[token * blocks * BLOCK + column])
+                };
+                let dot: i32 = (block * BLOCK..(block + 1) * BLOCK).map(column).sum();
+                sum + dot as f32 * (panel.scales[block * ROWS + row] * panel.token_scales[token * blocks + block])
+            });
+        }
+    }
 }
 
-/// Q4_0's packed values (16 bytes a block: low nibbles are values 0..16, high nibbles 16..32) to signed bytes -8..=7.
-pub fn unpack_nibbles(packed: &[u8], values: &mut [i8]) {
-    struct UnpackNibbles<'a>(&'a [u8], &'a mut [i8]);
+/// Fills `out` (tokens, [`ROWS`]) in parts: `many` does `count` tokens, which share loaded weights, `one` each of those that are
+/// left over. Both get the first token's place.
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+pub fn tiles(count: usize, out: &mut [f32], many: impl Fn(usize, &mut [f32]), one: impl Fn(usize, &mut [f32])) {
+    let mut first = 0;
+    let mut whole = out.chunks_exact_mut(count * ROWS);
+    for out in whole.by_ref() {
+        many(first, out);
+        first += count;
+    }
+    for out in whole.into_remainder().chunks_exact_mut(ROWS) {
+        one(first, out);
+        first += 1;
+    }
+}
+
+/// Q4_0's packed values to signed bytes -8..=7. Of `block` values the first half are the low nibbles of `block` / 2 bytes, the
+/// others their high ones; the blocks of rows side by side count as one.
+pub fn unpack_nibbles(packed: &[u8], block: usize, values: &mut [i8]) {
+    struct UnpackNibbles<'a>(&'a [u8], usize, &'a mut [i8]);
     impl Loop for UnpackNibbles<'_> {
         #[inline(always)]
         fn run(self) {
-            for (packed, values) in self.0.chunks_exact(BLOCK / 2).zip(self.1.chunks_exact_mut(BLOCK)) {
-                let (low, high) = values.split_at_mut(BLOCK / 2);
+            let Self(packed, block, values) = self;
+            for (packed, values) in packed.chunks_exact(block / 2).zip(values.chunks_exact_mut(block)) {
+                let (low, high) = values.split_at_mut(block / 2);
                 for ((&byte, low), high) in packed.iter().zip(low).zip(high) {
                     *low = (byte & 0x0f) as i8 - 8;
                     *high = (byte >> 4) as i8 - 8;
@@ -104,17 +124,17 @@ pub fn unpack_nibbles(packed: &[u8], values: &mut [i8]) {
             }
         }
     }
-    widest(UnpackNibbles(packed, values));
+    widest(UnpackNibbles(packed, block, values));
 }
 
-/// One row of f32 to blocks of signed bytes: scale = largest magnitude / 127, values rounded to nearest.
-pub fn quantize_row(x: &[f32], values: &mut [i8], scales: &mut [f32]) {
-    struct QuantizeRow<'a>(&'a [f32], &'a mut [i8], &'a mut [f32]);
+/// One row of f32 to blocks of signed bytes: scale = largest magnitude / 127, values rounded to nearest; and their sums.
+pub fn quantize_row(x: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+    struct QuantizeRow<'a>(&'a [f32], &'a mut [i8], &'a mut [f32], &'a mut [i32]);
     impl Loop for QuantizeRow<'_> {
         #[inline(always)]
         fn run(self) {
-            let blocks = self.0.chunks_exact(BLOCK).zip(self.1.chunks_exact_mut(BLOCK)).zip(self.2);
-            for ((x, values), scale) in blocks {
+            let blocks = self.0.chunks_exact(BLOCK).zip(self.1.chunks_exact_mut(BLOCK)).zip(self.2).zip(self.3);
+            for (((x, values), scale), sum) in blocks {
                 let mut largest = 0f32;
                 for &x in x {
                     largest = if x.abs() > largest { x.abs() } else { largest };
@@ -126,8 +146,9 @@ pub fn quantize_row(x: &[f32], values: &mut [i8], scales: &mut [f32]) {
                     // rounding without a call into the C library, and it vectorizes.
                     *value = ((x * inverse + 12_582_912.0).to_bits() as i32).wrapping_sub(0x4b40_0000) as i8;
                 }
+                *sum = values.iter().map(|&value| i32::from(value)).sum();
             }
         }
     }
-    widest(QuantizeRow(x, values, scales));
+    widest(QuantizeRow(x, values, scales, sums));
 }

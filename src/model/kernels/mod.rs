@@ -14,9 +14,9 @@ pub mod threads;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use dot::Row;
+use dot::{Panel, QUAD, ROWS};
 use rayon::prelude::*;
-use std::io::Read;
+use std::{io::Read, ops::Range};
 
 /// Values per block, in every format here.
 pub const BLOCK: usize = 32;
@@ -47,15 +47,16 @@ impl Format {
 
 /// A quantized weight matrix of shape (rows, columns), immutable.
 ///
-/// Scales and values lie apart, so that values can be read in full vector widths.
+/// It lies in memory as the product reads it: [`ROWS`] rows at a time side by side, four bytes of each, zeros where the last rows
+/// lack. So for one place in their blocks an instruction gets the values of many rows.
 #[derive(Debug)]
 pub struct QMatrix {
     rows: usize,
     columns: usize,
     format: Format,
-    /// f16 bits, one a block, row by row.
+    /// f16 bits, (panels, blocks of a row, [`ROWS`]).
     scales: Vec<u16>,
-    /// `format.quant_bytes()` a block, row by row.
+    /// (panels, blocks of a row, `format.quant_bytes()` / 4, [`ROWS`], 4).
     quants: Vec<u8>,
 }
 
@@ -69,19 +70,22 @@ impl QMatrix {
         if !columns.is_multiple_of(BLOCK) {
             return Err(format!("{columns} columns are not a multiple of the block of {BLOCK}"));
         }
-        let blocks = rows * columns / BLOCK;
-        let mut scales = Vec::with_capacity(blocks);
-        let mut quants = Vec::with_capacity(blocks * format.quant_bytes());
-        let mut row = vec![0u8; columns / BLOCK * format.block_bytes()];
-        for _ in 0..rows {
-            bytes.read_exact(&mut row).map_err(|error| {
-                let expected = blocks * format.block_bytes();
+        let (blocks, padded) = (columns / BLOCK, rows.next_multiple_of(ROWS));
+        let mut scales = vec![0; padded * blocks];
+        let mut quants = vec![0; padded * blocks * format.quant_bytes()];
+        let mut bytes_of_row = vec![0u8; blocks * format.block_bytes()];
+        for row in 0..rows {
+            bytes.read_exact(&mut bytes_of_row).map_err(|error| {
+                let expected = rows * blocks * format.block_bytes();
                 format!("{rows} x {columns} values take {expected} bytes, which are not there: {error}")
             })?;
-            for block in row.chunks_exact(format.block_bytes()) {
-                scales.push(u16::from_le_bytes([block[0], block[1]]));
-                quants.extend_from_slice(&block[2..]);
+            let blocks_of_row = bytes_of_row.chunks_exact(format.block_bytes());
+            for (out, block) in own_mut(&mut scales, row, blocks).zip(blocks_of_row.clone()) {
+                *out = u16::from_le_bytes([block[0], block[1]]);
             }
+            let quads = blocks_of_row.flat_map(|block| block[2..].as_chunks::<QUAD>().0);
+            let own = own_mut(quants.as_chunks_mut().0, row, blocks * format.quant_bytes() / QUAD);
+            own.zip(quads).for_each(|(out, quad)| *out = *quad);
         }
         Ok(Self { rows, columns, format, scales, quants })
     }
@@ -103,84 +107,102 @@ impl QMatrix {
 
     /// Writes row `row`, dequantized, into `out` (`columns` values).
     pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
-        let mut values = vec![0i8; self.columns];
-        let mut scales = vec![0f32; self.columns / BLOCK];
-        let quants = self.unpack_row(row, &mut values, &mut scales);
-        for ((out, quants), scale) in out.chunks_exact_mut(BLOCK).zip(quants.chunks_exact(BLOCK)).zip(&scales) {
-            for (out, &quant) in out.iter_mut().zip(quants) {
-                *out = f32::from(quant) * scale;
-            }
+        let blocks = self.columns / BLOCK;
+        let (quads, _) = self.quants.as_chunks::<QUAD>();
+        let own_quads = own(quads, row, blocks * self.format.quant_bytes() / QUAD);
+        let quants: Vec<u8> = own_quads.flatten().copied().collect();
+        let mut unpacked = vec![0i8; self.columns];
+        let values = self.unpack(&quants, 1, &mut unpacked);
+        let scales = own(&self.scales, row, blocks);
+        for ((out, values), &scale) in out.chunks_exact_mut(BLOCK).zip(values.chunks_exact(BLOCK)).zip(scales) {
+            let scale = f16_to_f32(scale);
+            out.iter_mut().zip(values).for_each(|(out, &value)| *out = f32::from(value) * scale);
         }
     }
 
     /// `x` (tokens, columns) times this matrix transposed: (tokens, rows), row-major. Uses rayon's global pool.
     pub fn matmul(&self, x: &[f32]) -> Vec<f32> {
         let tokens = x.len() / self.columns;
-        let activations = Activations::quantize(x, self.columns);
-        // One weight row meets all tokens while it lies in the first-level cache, so the product comes out transposed.
-        let mut transposed = vec![0f32; self.rows * tokens];
-        // Enough rows a task that handing it out costs nothing, few enough that two to four cores share evenly.
-        let rows_a_task = (self.rows / 64).clamp(8, 512);
-        transposed.par_chunks_mut(rows_a_task * tokens).enumerate().for_each(|(task, out)| {
-            let mut values = vec![0i8; self.columns];
-            let mut scales = vec![0f32; self.columns / BLOCK];
-            for (offset, out) in out.chunks_exact_mut(tokens).enumerate() {
-                let quants = self.unpack_row(task * rows_a_task + offset, &mut values, &mut scales);
-                let (tokens, token_scales) = (&*activations.values, &*activations.scales);
-                dot::row_by_tokens(Row { values: quants, scales: &scales, tokens, token_scales }, out);
+        let Activations { values, scales, sums } = &Activations::quantize(x, self.columns);
+        let panels = self.rows.div_ceil(ROWS);
+        // A panel meets all tokens while it lies in the first-level cache, so the products come panel by panel.
+        let mut products = vec![0f32; panels * tokens * ROWS];
+        // Enough panels a task that handing it out costs nothing, few enough that two to four cores share evenly.
+        let tasks = products.par_chunks_exact_mut(tokens * ROWS).enumerate().with_min_len((panels / 64).clamp(1, 32));
+        let blocks = self.columns / BLOCK;
+        tasks.for_each_init(
+            || (vec![0i8; ROWS * self.columns], vec![0f32; ROWS * blocks]),
+            |(unpacked, panel_scales), (panel, out)| {
+                let width = ROWS * blocks * self.format.quant_bytes();
+                let own_scales = &self.scales[panel * ROWS * blocks..][..ROWS * blocks];
+                panel_scales.iter_mut().zip(own_scales).for_each(|(out, &bits)| *out = f16_to_f32(bits));
+                let panel = Panel {
+                    values: self.unpack(&self.quants[panel * width..][..width], ROWS, unpacked),
+                    scales: panel_scales,
+                    tokens: values,
+                    token_scales: scales,
+                    token_sums: sums,
+                };
+                dot::panel_by_tokens(&panel, out);
+            },
+        );
+        let mut out = vec![0f32; tokens * self.rows];
+        out.par_chunks_exact_mut(self.rows).enumerate().for_each(|(token, out)| {
+            for (out, panel) in out.chunks_mut(ROWS).zip(products.chunks_exact(tokens * ROWS)) {
+                out.copy_from_slice(&panel[token * ROWS..][..out.len()]);
             }
         });
-        if tokens == 1 { transposed } else { transpose(&transposed, self.rows, tokens) }
+        out
     }
 
-    /// The signed values of a row (borrowed where the format stores them so, else unpacked into `values`), and its
-    /// scales as f32 into `scales`.
-    fn unpack_row<'a>(&'a self, row: usize, values: &'a mut [i8], scales: &mut [f32]) -> &'a [i8] {
-        let blocks = self.columns / BLOCK;
-        for (out, &bits) in scales.iter_mut().zip(&self.scales[row * blocks..(row + 1) * blocks]) {
-            *out = f16_to_f32(bits);
-        }
-        let width = blocks * self.format.quant_bytes();
-        let quants = &self.quants[row * width..(row + 1) * width];
+    /// The signed values of `rows` rows that lie side by side: borrowed where the format stores them so, else put into `unpacked`.
+    fn unpack<'a>(&self, quants: &'a [u8], rows: usize, unpacked: &'a mut [i8]) -> &'a [i8] {
         match self.format {
             Format::Q8_0 => as_signed(quants),
             Format::Q4_0 => {
-                dot::unpack_nibbles(quants, values);
-                values
+                dot::unpack_nibbles(quants, rows * BLOCK, unpacked);
+                unpacked
             }
         }
     }
 }
 
-/// Activations in blocks of 32: signed values and one f32 scale a block.
+/// Where a matrix of `width` values a row, [`ROWS`] of them side by side, has those of `row`.
+fn places(row: usize, width: usize) -> Range<usize> {
+    let first = row / ROWS * ROWS * width;
+    first + row % ROWS..first + ROWS * width
+}
+
+/// The values there.
+fn own<T>(all: &[T], row: usize, width: usize) -> impl Iterator<Item = &T> {
+    all[places(row, width)].iter().step_by(ROWS)
+}
+
+/// The same to be written.
+fn own_mut<T>(all: &mut [T], row: usize, width: usize) -> impl Iterator<Item = &mut T> {
+    all[places(row, width)].iter_mut().step_by(ROWS)
+}
+
+/// Activations in blocks of 32: signed values, and for each block an f32 scale and what the values add up to.
 struct Activations {
     values: Vec<i8>,
     scales: Vec<f32>,
+    sums: Vec<i32>,
 }
 
 impl Activations {
     /// Quantizes rows of `columns` values: scale = largest magnitude / 127, values rounded to nearest.
     fn quantize(x: &[f32], columns: usize) -> Self {
-        let mut values = vec![0i8; x.len()];
-        let mut scales = vec![0f32; x.len() / BLOCK];
+        let (blocks, count) = (columns / BLOCK, x.len() / BLOCK);
+        let (mut values, mut scales, mut sums) = (vec![0i8; x.len()], vec![0f32; count], vec![0i32; count]);
         let rows = x
             .par_chunks_exact(columns)
             .zip(values.par_chunks_exact_mut(columns))
-            .zip(scales.par_chunks_exact_mut(columns / BLOCK));
-        rows.for_each(|((x, values), scales)| dot::quantize_row(x, values, scales));
-        Self { values, scales }
+            .zip(scales.par_chunks_exact_mut(blocks))
+            .zip(sums.par_chunks_exact_mut(blocks));
+        rows.for_each(|(((x, values), scales), sums)| dot::quantize_row(x, values, scales, sums));
+        Self { values, scales, sums }
     }
-}
-
-/// (rows, columns) to (columns, rows).
-fn transpose(x: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut out = vec![0f32; x.len()];
-    out.par_chunks_exact_mut(rows).enumerate().for_each(|(column, out)| {
-        for (row, out) in out.iter_mut().enumerate() {
-            *out = x[row * columns + column];
-        }
-    });
-    out
 }
 
 /// IEEE half to single precision, exact for all finite values. Branch-free so that it vectorizes: the exponent is

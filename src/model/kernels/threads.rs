@@ -2,10 +2,9 @@
 
 use std::{env, fs};
 
-/// One thread for candle's operations, unless the environment names a number. For work that gives each core texts or examples of
-/// its own: candle's helper threads, which wait for theirs by spinning, would take two fifths of the time away from it. One answer,
-/// which all cores work on, is a tenth faster with them. Does nothing where the program has other threads already, or where Linux
-/// does not say so.
+/// One thread for candle's operations, unless the environment names a number. Products and norms have rayon's threads; candle's
+/// helper threads serve additions alone and wait for them by spinning, which takes the cores away: reading is a sixth slower with
+/// them (`pipeline bench`, two cores). Does nothing where the program has other threads already, or where Linux does not say so.
 pub fn one() {
     const NAME: &str = "CANDLE_NUM_THREADS";
     let alone = fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);

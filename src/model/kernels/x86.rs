@@ -1,127 +1,132 @@
-//! The hottest loop with the instructions of x86-64 that do four byte products at once: AVX2, and AVX-512 VNNI where it is.
+//! The hottest loop with the instructions of x86-64 that do four byte products at once: AVX-512 VNNI, or AVX2.
 //!
-//! The same sums as the plain loop in `dot`, in another order: a block's products stay in eight lanes, which are added up
-//! once a row instead of once a block. Knows nothing of matrices, formats' files or threads.
+//! The same sums as the plain loop in `dot`, for all rows of a panel at once. Knows nothing of matrices, formats' files or threads.
 
-use super::{BLOCK, dot::Row};
+use super::{
+    BLOCK,
+    dot::{Panel, QUAD, ROWS, tiles},
+};
 use std::arch::x86_64::{
-    __m256, __m256i, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps, _mm256_abs_epi8,
-    _mm256_castps256_ps128, _mm256_cvtepi32_ps, _mm256_dpbusd_epi32, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_setzero_si256, _mm256_sign_epi8,
+    _mm256_abs_epi8, _mm256_add_epi32, _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_storeu_ps, _mm512_cvtepi32_ps,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_xor_si512,
 };
 
-/// Tokens that share a loaded weight.
-const TILE: usize = 4;
+/// Rows that a register of AVX2 has room for.
+const HALF: usize = ROWS / 2;
 
-/// Fills `out` (tokens) if the processor has what it takes; false if not.
-pub fn row_by_tokens(row: &Row, out: &mut [f32]) -> bool {
-    row.check(out);
-    if !(std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")) {
-        return false;
-    }
+/// Fills `out` (tokens, [`ROWS`]) if the processor has what it takes; false if not.
+pub fn panel_by_tokens(panel: &Panel, out: &mut [f32]) -> bool {
+    let blocks = panel.blocks(out);
+    let has_vnni = std::is_x86_feature_detected!("avx512f")
+        && std::is_x86_feature_detected!("avx512bw")
+        && std::is_x86_feature_detected!("avx512vnni");
+    let has_avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
     // SAFETY: the processor has just said that it has the features that the functions are compiled for; the lengths, which
     // bound every load, were checked above.
     #[allow(unsafe_code)]
-    unsafe {
-        match std::is_x86_feature_detected!("avx512vnni") && std::is_x86_feature_detected!("avx512vl") {
-            true => vnni(row, out),
-            false => avx2(row, out),
-        }
+    match () {
+        // As many tokens share a loaded weight as there are registers for.
+        () if has_vnni => tiles(
+            8,
+            out,
+            |first, out| unsafe { vnni::<8>(panel, blocks, first, out) },
+            |first, out| unsafe { vnni::<1>(panel, blocks, first, out) },
+        ),
+        () if has_avx2 => tiles(
+            4,
+            out,
+            |first, out| unsafe { avx2::<4>(panel, blocks, first, out) },
+            |first, out| unsafe { avx2::<1>(panel, blocks, first, out) },
+        ),
+        () => return false,
     }
     true
 }
 
-#[target_feature(enable = "avx2,fma,avx512vnni,avx512vl")]
+/// `N` tokens from `first` on; `out` (N, [`ROWS`]).
+///
+/// # Safety
+/// The features, and lengths as [`Panel::blocks`] checks them.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[allow(unsafe_code)]
-unsafe fn vnni(row: &Row, out: &mut [f32]) {
-    // SAFETY: the features are those of this function.
-    unsafe { tiles(row, out, |a, b| _mm256_dpbusd_epi32(_mm256_setzero_si256(), a, b)) }
+unsafe fn vnni<const N: usize>(panel: &Panel, blocks: usize, first: usize, out: &mut [f32]) {
+    // SAFETY: block < blocks, quad < the quads of a block and token < the tokens, so every load is inside of its slice.
+    unsafe {
+        let mut sums = [_mm512_setzero_ps(); N];
+        for block in 0..blocks {
+            let place = |token: usize| (first + token) * blocks + block;
+            // One factor must be unsigned: weights get 128 added, which the tokens' sums take away again.
+            let mut dots: [_; N] =
+                std::array::from_fn(|token| _mm512_set1_epi32(-128 * panel.token_sums.get_unchecked(place(token))));
+            for quad in 0..BLOCK / QUAD {
+                let weights = panel.values.as_ptr().add((block * (BLOCK / QUAD) + quad) * ROWS * QUAD);
+                let weights = _mm512_xor_si512(_mm512_loadu_si512(weights.cast()), _mm512_set1_epi8(-128));
+                for (token, dots) in dots.iter_mut().enumerate() {
+                    let four = four(panel, place(token) * BLOCK + quad * QUAD);
+                    *dots = _mm512_dpbusd_epi32(*dots, weights, _mm512_set1_epi32(four));
+                }
+            }
+            let scales = _mm512_loadu_ps(panel.scales.as_ptr().add(block * ROWS));
+            for (token, (sum, dots)) in sums.iter_mut().zip(dots).enumerate() {
+                let scale = _mm512_set1_ps(*panel.token_scales.get_unchecked(place(token)));
+                *sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), _mm512_mul_ps(scales, scale), *sum);
+            }
+        }
+        for (out, sum) in out.chunks_exact_mut(ROWS).zip(sums) {
+            _mm512_storeu_ps(out.as_mut_ptr(), sum);
+        }
+    }
 }
 
+/// `N` tokens from `first` on; `out` (N, [`ROWS`]).
+///
+/// # Safety
+/// The features, and lengths as [`Panel::blocks`] checks them.
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
-unsafe fn avx2(row: &Row, out: &mut [f32]) {
-    // Sums of two products of a magnitude (at most 128) and a signed byte (at most 127) fit 16 bits.
-    // SAFETY: the features are those of this function.
-    unsafe { tiles(row, out, |a, b| _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1))) }
-}
-
-/// `products` adds up each four products of unsigned and signed bytes: 32 bytes by 32 bytes to 8 sums.
-///
-/// # Safety
-/// AVX2 and FMA, and lengths as `row_by_tokens` checks them.
-#[inline(always)]
-#[allow(unsafe_code)]
-unsafe fn tiles(row: &Row, out: &mut [f32], products: impl Fn(__m256i, __m256i) -> __m256i + Copy) {
-    for (tile, out) in out.chunks_mut(TILE).enumerate() {
-        // SAFETY: as of this function.
-        unsafe {
-            match out.len() {
-                4 => tokens::<4>(row, tile * TILE, out, products),
-                3 => tokens::<3>(row, tile * TILE, out, products),
-                2 => tokens::<2>(row, tile * TILE, out, products),
-                _ => tokens::<1>(row, tile * TILE, out, products),
+unsafe fn avx2<const N: usize>(panel: &Panel, blocks: usize, first: usize, out: &mut [f32]) {
+    // SAFETY: as above.
+    unsafe {
+        for half in 0..2 {
+            let mut sums = [_mm256_setzero_ps(); N];
+            for block in 0..blocks {
+                let place = |token: usize| (first + token) * blocks + block;
+                let mut dots = [_mm256_setzero_si256(); N];
+                for quad in 0..BLOCK / QUAD {
+                    let row = (block * (BLOCK / QUAD) + quad) * ROWS + half * HALF;
+                    let weights = _mm256_loadu_si256(panel.values.as_ptr().add(row * QUAD).cast());
+                    let magnitudes = _mm256_abs_epi8(weights);
+                    for (token, dots) in dots.iter_mut().enumerate() {
+                        let four = _mm256_set1_epi32(four(panel, place(token) * BLOCK + quad * QUAD));
+                        // The weight's sign goes over to the other factor, since one of them must be unsigned. Sums of two
+                        // products of a magnitude (at most 128) and a signed byte (at most 127) fit 16 bits.
+                        let pairs = _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(four, weights));
+                        *dots = _mm256_add_epi32(*dots, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+                    }
+                }
+                let scales = _mm256_loadu_ps(panel.scales.as_ptr().add(block * ROWS + half * HALF));
+                for (token, (sum, dots)) in sums.iter_mut().zip(dots).enumerate() {
+                    let scale = _mm256_set1_ps(*panel.token_scales.get_unchecked(place(token)));
+                    *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), _mm256_mul_ps(scales, scale), *sum);
+                }
+            }
+            for (out, sum) in out.chunks_exact_mut(ROWS).zip(sums) {
+                _mm256_storeu_ps(out[half * HALF..].as_mut_ptr(), sum);
             }
         }
     }
 }
 
-/// `N` tokens from `first` on.
+/// The token values from `place` on, four bytes in one number.
 ///
 /// # Safety
-/// As [`tiles`].
+/// There are four.
 #[inline(always)]
 #[allow(unsafe_code)]
-unsafe fn tokens<const N: usize>(
-    row: &Row,
-    first: usize,
-    out: &mut [f32],
-    products: impl Fn(__m256i, __m256i) -> __m256i,
-) {
-    let (columns, blocks) = (row.values.len(), row.scales.len());
-    // SAFETY: AVX2 and FMA are there; block < blocks and token < the tokens of the row, so every load is inside of its slice.
-    unsafe {
-        let mut sums = [_mm256_setzero_ps(); N];
-        for block in 0..blocks {
-            let weights = load(row.values.as_ptr().add(block * BLOCK));
-            let magnitudes = _mm256_abs_epi8(weights);
-            let scale = *row.scales.get_unchecked(block);
-            for (place, sum) in sums.iter_mut().enumerate() {
-                let token = first + place;
-                let values = load(row.tokens.as_ptr().add(token * columns + block * BLOCK));
-                // The weight's sign goes over to the other factor, since one of them must be unsigned.
-                let products = products(magnitudes, _mm256_sign_epi8(values, weights));
-                let scale = _mm256_set1_ps(scale * row.token_scales.get_unchecked(token * blocks + block));
-                *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), scale, *sum);
-            }
-        }
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = add_up(sum);
-        }
-    }
-}
-
-/// # Safety
-/// AVX2, and 32 bytes at `from`.
-#[inline(always)]
-#[allow(unsafe_code)]
-unsafe fn load(from: *const i8) -> __m256i {
-    // SAFETY: as of this function; the load needs no alignment.
-    unsafe { _mm256_loadu_si256(from.cast()) }
-}
-
-/// The sum of eight lanes.
-///
-/// # Safety
-/// AVX2.
-#[inline(always)]
-#[allow(unsafe_code)]
-unsafe fn add_up(lanes: __m256) -> f32 {
-    // SAFETY: as of this function.
-    unsafe {
-        let four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps::<1>(lanes));
-        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-        _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-    }
+unsafe fn four(panel: &Panel, place: usize) -> i32 {
+    // SAFETY: as of this function; the read needs no alignment.
+    unsafe { panel.tokens.as_ptr().add(place).cast::<i32>().read_unaligned() }
 }
