@@ -42,8 +42,8 @@ use std::{
 };
 use tomato_assistant::{
     bundle::{Bundle, Provenance, default_dir},
-    model::kernels::threads,
     text::{Lang, Msg},
+    threads,
 };
 
 fn main() -> ExitCode {

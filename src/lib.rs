@@ -22,5 +22,6 @@ pub mod stats;
 pub mod headless;
 pub mod log_file;
 pub mod text;
+pub mod threads;
 pub mod tui;
 pub mod worker;

@@ -22,11 +22,9 @@ use tomato_assistant::{
     config::Config,
     headless::{self, Outcome},
     knowledge::{Category, Knowledge},
-    log_file,
-    model::kernels::threads,
-    sensors,
+    log_file, sensors,
     text::{Lang, Msg},
-    tui,
+    threads, tui,
     worker::Worker,
 };
 

@@ -10,7 +10,6 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod dot;
-pub mod threads;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
