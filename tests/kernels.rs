@@ -1,5 +1,6 @@
 //! Quantized products against f64 arithmetic on the dequantized values.
 
+use half::f16;
 use tomato_assistant::model::kernels::{BLOCK, Format, QMatrix};
 
 /// Deterministic noise in -1..1.
@@ -26,18 +27,58 @@ fn blocks(rows: usize, columns: usize, format: Format) -> Vec<u8> {
     bytes.collect()
 }
 
+/// The values of these bytes, in ggml's order: of 32 the first 16 are low nibbles in Q4_0, the others the high ones.
+fn values(bytes: &[u8], format: Format) -> Vec<f32> {
+    let of_block = |block: &[u8]| {
+        let (scale, quants) = (f16::from_le_bytes([block[0], block[1]]).to_f32(), block[2..].to_vec());
+        let quants: Vec<i8> = match format {
+            Format::Q8_0 => quants.iter().map(|&byte| byte as i8).collect(),
+            Format::Q4_0 => {
+                let (low, high) = (quants.iter().map(|byte| byte & 15), quants.iter().map(|byte| byte >> 4));
+                low.chain(high).map(|nibble| nibble as i8 - 8).collect()
+            }
+        };
+        quants.into_iter().map(move |quant| f32::from(quant) * scale).collect::<Vec<f32>>()
+    };
+    bytes.chunks(format.block_bytes()).flat_map(of_block).collect()
+}
+
+/// `.ci/run` says which instructions an emulated processor has: else one loop could be tested in another's place.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn an_emulated_processor_has_the_instructions_that_are_tested() {
+    let Ok(expected) = std::env::var("EXPECTED_AVX2") else { return };
+    let found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    assert_eq!((found.to_string(), is_x86_feature_detected!("avx512vnni")), (expected, false));
+}
+
+#[test]
+fn each_token_has_the_same_product_alone_and_among_others() {
+    for format in [Format::Q8_0, Format::Q4_0] {
+        let matrix = QMatrix::read(40, 96, format, &mut blocks(40, 96, format).as_slice()).unwrap();
+        for tokens in 1..=17 {
+            let x = noise(tokens * 96, 3);
+            let alone: Vec<f32> = x.chunks(96).flat_map(|token| matrix.matmul(token)).collect();
+            assert_eq!(matrix.matmul(&x), alone, "{format:?}, {tokens} tokens");
+        }
+    }
+}
+
 #[test]
 fn products_match_f64_arithmetic() {
     for format in [Format::Q8_0, Format::Q4_0] {
         for (rows, columns, tokens) in [(1, 32, 1), (7, 64, 1), (100, 640, 3), (16, 32, 7), (48, 64, 12), (640, 96, 33)]
         {
-            let matrix = QMatrix::read(rows, columns, format, &mut blocks(rows, columns, format).as_slice()).unwrap();
+            let bytes = blocks(rows, columns, format);
+            let matrix = QMatrix::read(rows, columns, format, &mut bytes.as_slice()).unwrap();
+            let values = values(&bytes, format);
             let x = noise(tokens * columns, 7);
             let product = matrix.matmul(&x);
             assert_eq!(product.len(), tokens * rows);
             let mut weights = vec![0f32; columns];
             for row in 0..rows {
                 matrix.dequantize_row(row, &mut weights);
+                assert_eq!(weights, values[row * columns..(row + 1) * columns], "{format:?} row {row}");
                 for token in 0..tokens {
                     let x = &x[token * columns..(token + 1) * columns];
                     let exact: f64 = x.iter().zip(&weights).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
@@ -103,4 +144,7 @@ fn misshapen_bytes_are_refused() {
     assert!(QMatrix::read(2, 33, Format::Q8_0, &mut [0; 68].as_slice()).unwrap_err().contains("multiple"));
     assert!(QMatrix::read(2, 32, Format::Q8_0, &mut [0; 67].as_slice()).unwrap_err().contains("68"));
     assert!(QMatrix::read(2, 32, Format::Q4_0, &mut [0; 35].as_slice()).unwrap_err().contains("36"));
+    for (rows, columns) in [(0, 32), (2, 0), (usize::MAX, 32), (usize::MAX / 32, 64)] {
+        assert!(QMatrix::read(rows, columns, Format::Q8_0, &mut [].as_slice()).unwrap_err().contains("no matrix"));
+    }
 }

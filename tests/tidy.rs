@@ -299,6 +299,13 @@ fn files_say_what_they_are_and_stay_short() {
 }
 
 #[test]
+fn both_programs_do_without_the_tensor_librarys_threads() {
+    for program in ["src/main.rs", "build/main.rs"] {
+        assert!(read(program).contains("\n    threads::one();\n"), "{program}");
+    }
+}
+
+#[test]
 fn unchecked_code_is_in_the_kernels() {
     hold(&["src/", "build/", "tests/"], unchecked);
     assert_eq!(unchecked("src/a.rs", concat!("un", "safe { f() }")).len(), 1);

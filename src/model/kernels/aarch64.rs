@@ -30,7 +30,11 @@ trait Products {
 
     fn zero() -> Self::Sums;
     /// `weights`: four columns of four rows each.
-    fn add(sums: Self::Sums, weights: [int8x16_t; 4], token: int8x16_t) -> Self::Sums;
+    ///
+    /// # Safety
+    /// The processor has the instructions.
+    #[allow(unsafe_code)]
+    unsafe fn add(sums: Self::Sums, weights: [int8x16_t; 4], token: int8x16_t) -> Self::Sums;
     /// A sum for each row.
     fn total(sums: Self::Sums) -> int32x4_t;
 }
@@ -66,9 +70,9 @@ impl Products for DotProducts {
     }
 
     #[inline(always)]
-    fn add(sums: int32x4_t, [first, second, third, fourth]: [int8x16_t; 4], token: int8x16_t) -> int32x4_t {
-        // SAFETY: only `dot_products` uses this, where the processor has it.
-        #[allow(unsafe_code)]
+    #[allow(unsafe_code)]
+    unsafe fn add(sums: int32x4_t, [first, second, third, fourth]: [int8x16_t; 4], token: int8x16_t) -> int32x4_t {
+        // SAFETY: as of this function.
         unsafe {
             let sums = sdot::<1>(sdot::<0>(sums, first, token), second, token);
             sdot::<3>(sdot::<2>(sums, third, token), fourth, token)
@@ -94,7 +98,8 @@ impl Products for Widening {
     }
 
     #[inline(always)]
-    fn add(
+    #[allow(unsafe_code)]
+    unsafe fn add(
         [low, high]: [int32x4_t; 2],
         [first, second, third, fourth]: [int8x16_t; 4],
         token: int8x16_t,
@@ -127,26 +132,18 @@ impl Products for Widening {
     }
 }
 
-/// Fills `out` (tokens, [`ROWS`]); true, since every aarch64 has what it takes.
-pub fn panel_by_tokens(panel: &Panel, out: &mut [f32]) -> bool {
-    let blocks = panel.blocks(out);
-    // SAFETY: the processor has just said whether it has `sdot`, all else is in every aarch64; the lengths, which bound every
-    // load, were checked above.
-    #[allow(unsafe_code)]
-    match is_aarch64_feature_detected!("dotprod") {
-        // As many tokens share loaded weights as there are registers for.
-        true => tiles(
-            4,
-            out,
-            |first, out| unsafe { dot_products::<4>(panel, blocks, first, out) },
-            |first, out| unsafe { dot_products::<1>(panel, blocks, first, out) },
-        ),
-        false => tiles(
-            2,
-            out,
-            |first, out| unsafe { tokens::<Widening, 2>(panel, blocks, first, out) },
-            |first, out| unsafe { tokens::<Widening, 1>(panel, blocks, first, out) },
-        ),
+/// Fills `out` (tokens, [`ROWS`]); true, since every aarch64 has what it takes. `blocks` is that of `Panel::checked_blocks`.
+#[allow(unsafe_code)]
+pub fn panel_by_tokens(panel: &Panel, blocks: usize, out: &mut [f32]) -> bool {
+    // As many tokens share loaded weights as there are registers for.
+    // SAFETY, each time: the processor has just said whether it has `sdot`, all else is in every aarch64; the lengths, which bound
+    // every load, were checked by `Panel::checked_blocks`, and each tile has as many tokens as it is given.
+    if is_aarch64_feature_detected!("dotprod") {
+        let rest = tiles::<4>((0, out), |first, out| unsafe { dot_products::<4>(panel, blocks, first, out) });
+        tiles::<1>(rest, |first, out| unsafe { dot_products::<1>(panel, blocks, first, out) });
+    } else {
+        let rest = tiles::<2>((0, out), |first, out| unsafe { tokens::<Widening, 2>(panel, blocks, first, out) });
+        tiles::<1>(rest, |first, out| unsafe { tokens::<Widening, 1>(panel, blocks, first, out) });
     }
     true
 }
@@ -163,7 +160,7 @@ unsafe fn dot_products<const N: usize>(panel: &Panel, blocks: usize, first: usiz
 /// `N` tokens from `first` on; `out` (N, [`ROWS`]).
 ///
 /// # Safety
-/// What `P` needs, and lengths as [`Panel::blocks`] checks them.
+/// What `P` needs, and lengths as `Panel::checked_blocks` checks them.
 #[inline(always)]
 #[allow(unsafe_code)]
 unsafe fn tokens<P: Products, const N: usize>(panel: &Panel, blocks: usize, first: usize, out: &mut [f32]) {

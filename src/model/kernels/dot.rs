@@ -1,7 +1,7 @@
-//! The inner loops, each written once in plain Rust and compiled for every instruction set that is worth it.
+//! The inner loops in plain Rust; those that the compiler makes wide by itself are compiled for AVX2 as well.
 //!
-//! For the hottest, the products of a panel, `aarch64` and `x86` have their own; the plain one serves what neither knows. Knows
-//! nothing of matrices, formats' files or threads.
+//! The hottest, the products of a panel, is written for each processor's own instructions in `aarch64` and `x86`; the plain one here
+//! serves what neither knows. Knows nothing of matrices, formats' files or threads.
 
 use super::BLOCK;
 #[cfg(target_arch = "aarch64")]
@@ -30,12 +30,12 @@ pub struct Panel<'a> {
 }
 
 impl Panel<'_> {
-    /// Blocks of a row. Holds the lengths against each other, which bound every load that goes around the compiler's checks;
-    /// `out` is (tokens, [`ROWS`]).
+    /// Blocks of a row, once the lengths have been held against each other: they bound every load that goes around the compiler's
+    /// checks. `out` is (tokens, [`ROWS`]).
     ///
     /// # Panics
-    /// They differ.
-    pub fn blocks(&self, out: &[f32]) -> usize {
+    /// The lengths differ.
+    fn checked_blocks(&self, out: &[f32]) -> usize {
         let (blocks, tokens) = (self.scales.len() / ROWS, out.len() / ROWS);
         assert_eq!((self.scales.len(), out.len()), (blocks * ROWS, tokens * ROWS));
         assert_eq!(self.values.len(), blocks * BLOCK * ROWS);
@@ -72,9 +72,9 @@ fn widest(body: impl Loop) {
 
 /// The rows of a panel times every token: `out[token][row]` = sum over blocks of scale * scale * (values . values).
 pub fn panel_by_tokens(panel: &Panel, out: &mut [f32]) {
-    let blocks = panel.blocks(out);
+    let blocks = panel.checked_blocks(out);
     #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
-    if native::panel_by_tokens(panel, out) {
+    if native::panel_by_tokens(panel, blocks, out) {
         return;
     }
     for (token, out) in out.chunks_exact_mut(ROWS).enumerate() {
@@ -91,20 +91,19 @@ pub fn panel_by_tokens(panel: &Panel, out: &mut [f32]) {
     }
 }
 
-/// Fills `out` (tokens, [`ROWS`]) in parts: `many` does `count` tokens, which share loaded weights, `one` each of those that are
-/// left over. Both get the first token's place.
+/// Gives `each` the tokens of `out` (tokens, [`ROWS`]), which begins with the token `first`, `N` at a time as long as there are so
+/// many: they share loaded weights. Gives back those that are left over.
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
-pub fn tiles(count: usize, out: &mut [f32], many: impl Fn(usize, &mut [f32]), one: impl Fn(usize, &mut [f32])) {
-    let mut first = 0;
-    let mut whole = out.chunks_exact_mut(count * ROWS);
-    for out in whole.by_ref() {
-        many(first, out);
-        first += count;
+pub fn tiles<const N: usize>(
+    (mut first, out): (usize, &mut [f32]),
+    each: impl Fn(usize, &mut [f32]),
+) -> (usize, &mut [f32]) {
+    let mut tiles = out.chunks_exact_mut(N * ROWS);
+    for out in tiles.by_ref() {
+        each(first, out);
+        first += N;
     }
-    for out in whole.into_remainder().chunks_exact_mut(ROWS) {
-        one(first, out);
-        first += 1;
-    }
+    (first, tiles.into_remainder())
 }
 
 /// Q4_0's packed values to signed bytes -8..=7. Of `block` values the first half are the low nibbles of `block` / 2 bytes, the

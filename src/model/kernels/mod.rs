@@ -46,8 +46,8 @@ impl Format {
 
 /// A quantized weight matrix of shape (rows, columns), immutable.
 ///
-/// It lies in memory as the product reads it: [`ROWS`] rows at a time side by side, four bytes of each, zeros where the last rows
-/// lack. So for one place in their blocks an instruction gets the values of many rows.
+/// It lies in memory as the product reads it: panels of [`ROWS`] rows side by side, four bytes of each in turn, so that an instruction
+/// gets the values of many rows for one place in their blocks. The last panel is filled up with rows of zeros.
 #[derive(Debug)]
 pub struct QMatrix {
     rows: usize,
@@ -64,12 +64,16 @@ impl QMatrix {
     /// kilobytes are ever held, which decides the peak memory of the appliance.
     ///
     /// # Errors
-    /// A sentence when the columns are no multiple of 32 or the bytes end too early.
+    /// A sentence when there is nothing, when the columns are no multiple of 32, or when the bytes end too early.
     pub fn read(rows: usize, columns: usize, format: Format, bytes: &mut impl Read) -> Result<Self, String> {
         if !columns.is_multiple_of(BLOCK) {
             return Err(format!("{columns} columns are not a multiple of the block of {BLOCK}"));
         }
-        let (blocks, padded) = (columns / BLOCK, rows.next_multiple_of(ROWS));
+        let padded = rows.checked_next_multiple_of(ROWS).filter(|padded| padded.checked_mul(columns).is_some());
+        let (Some(padded), 1.., 1..) = (padded, rows, columns) else {
+            return Err(format!("{rows} x {columns} values are no matrix"));
+        };
+        let blocks = columns / BLOCK;
         let mut scales = vec![0; padded * blocks];
         let mut quants = vec![0; padded * blocks * format.quant_bytes()];
         let mut bytes_of_row = vec![0u8; blocks * format.block_bytes()];
@@ -105,12 +109,16 @@ impl QMatrix {
     }
 
     /// Writes row `row`, dequantized, into `out` (`columns` values).
+    ///
+    /// # Panics
+    /// There is no such row.
     pub fn dequantize_row(&self, row: usize, out: &mut [f32]) {
+        assert!(row < self.rows);
         let blocks = self.columns / BLOCK;
         let (quads, _) = self.quants.as_chunks::<QUAD>();
         let own_quads = own(quads, row, blocks * self.format.quant_bytes() / QUAD);
         let quants: Vec<u8> = own_quads.flatten().copied().collect();
-        let mut unpacked = vec![0i8; self.columns];
+        let mut unpacked = Vec::new();
         let values = self.unpack(&quants, 1, &mut unpacked);
         let scales = own(&self.scales, row, blocks);
         for ((out, values), &scale) in out.chunks_exact_mut(BLOCK).zip(values.chunks_exact(BLOCK)).zip(scales) {
@@ -124,13 +132,13 @@ impl QMatrix {
         let tokens = x.len() / self.columns;
         let Activations { values, scales, sums } = &Activations::quantize(x, self.columns);
         let panels = self.rows.div_ceil(ROWS);
-        // A panel meets all tokens while it lies in the first-level cache, so the products come panel by panel.
+        // A panel meets all tokens while it lies in the nearest caches, so the products come panel by panel.
         let mut products = vec![0f32; panels * tokens * ROWS];
-        // Enough panels a task that handing it out costs nothing, few enough that two to four cores share evenly.
+        // At least so many panels a task that handing it out costs nothing.
         let tasks = products.par_chunks_exact_mut(tokens * ROWS).enumerate().with_min_len((panels / 64).clamp(1, 32));
         let blocks = self.columns / BLOCK;
         tasks.for_each_init(
-            || (vec![0i8; ROWS * self.columns], vec![0f32; ROWS * blocks]),
+            || (Vec::new(), vec![0f32; ROWS * blocks]),
             |(unpacked, panel_scales), (panel, out)| {
                 let width = ROWS * blocks * self.format.quant_bytes();
                 let own_scales = &self.scales[panel * ROWS * blocks..][..ROWS * blocks];
@@ -145,6 +153,10 @@ impl QMatrix {
                 dot::panel_by_tokens(&panel, out);
             },
         );
+        if tokens == 1 {
+            products.truncate(self.rows);
+            return products;
+        }
         let mut out = vec![0f32; tokens * self.rows];
         out.par_chunks_exact_mut(self.rows).enumerate().for_each(|(token, out)| {
             for (out, panel) in out.chunks_mut(ROWS).zip(products.chunks_exact(tokens * ROWS)) {
@@ -155,10 +167,11 @@ impl QMatrix {
     }
 
     /// The signed values of `rows` rows that lie side by side: borrowed where the format stores them so, else put into `unpacked`.
-    fn unpack<'a>(&self, quants: &'a [u8], rows: usize, unpacked: &'a mut [i8]) -> &'a [i8] {
+    fn unpack<'a>(&self, quants: &'a [u8], rows: usize, unpacked: &'a mut Vec<i8>) -> &'a [i8] {
         match self.format {
             Format::Q8_0 => as_signed(quants),
             Format::Q4_0 => {
+                unpacked.resize(rows * self.columns, 0);
                 dot::unpack_nibbles(quants, rows * BLOCK, unpacked);
                 unpacked
             }

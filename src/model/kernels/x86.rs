@@ -17,31 +17,24 @@ use std::arch::x86_64::{
 /// Rows that a register of AVX2 has room for.
 const HALF: usize = ROWS / 2;
 
-/// Fills `out` (tokens, [`ROWS`]) if the processor has what it takes; false if not.
-pub fn panel_by_tokens(panel: &Panel, out: &mut [f32]) -> bool {
-    let blocks = panel.blocks(out);
+/// Fills `out` (tokens, [`ROWS`]) if the processor has what it takes; false if not. `blocks` is that of
+/// `Panel::checked_blocks`.
+#[allow(unsafe_code)]
+pub fn panel_by_tokens(panel: &Panel, blocks: usize, out: &mut [f32]) -> bool {
     let has_vnni = std::is_x86_feature_detected!("avx512f")
         && std::is_x86_feature_detected!("avx512bw")
         && std::is_x86_feature_detected!("avx512vnni");
-    let has_avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
-    // SAFETY: the processor has just said that it has the features that the functions are compiled for; the lengths, which
-    // bound every load, were checked above.
-    #[allow(unsafe_code)]
-    match () {
-        // As many tokens share a loaded weight as there are registers for.
-        () if has_vnni => tiles(
-            8,
-            out,
-            |first, out| unsafe { vnni::<8>(panel, blocks, first, out) },
-            |first, out| unsafe { vnni::<1>(panel, blocks, first, out) },
-        ),
-        () if has_avx2 => tiles(
-            4,
-            out,
-            |first, out| unsafe { avx2::<4>(panel, blocks, first, out) },
-            |first, out| unsafe { avx2::<1>(panel, blocks, first, out) },
-        ),
-        () => return false,
+    // SAFETY, each time: the processor has just said that it has the features that the functions are compiled for; the lengths,
+    // which bound every load, were checked by `Panel::checked_blocks`, and each tile has as many tokens as it is given.
+    if has_vnni {
+        let rest = tiles::<8>((0, out), |first, out| unsafe { vnni::<8>(panel, blocks, first, out) });
+        let rest = tiles::<4>(rest, |first, out| unsafe { vnni::<4>(panel, blocks, first, out) });
+        tiles::<1>(rest, |first, out| unsafe { vnni::<1>(panel, blocks, first, out) });
+    } else if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        let rest = tiles::<4>((0, out), |first, out| unsafe { avx2::<4>(panel, blocks, first, out) });
+        tiles::<1>(rest, |first, out| unsafe { avx2::<1>(panel, blocks, first, out) });
+    } else {
+        return false;
     }
     true
 }
@@ -49,7 +42,8 @@ pub fn panel_by_tokens(panel: &Panel, out: &mut [f32]) -> bool {
 /// `N` tokens from `first` on; `out` (N, [`ROWS`]).
 ///
 /// # Safety
-/// The features, and lengths as [`Panel::blocks`] checks them.
+/// The features, and lengths as `Panel::checked_blocks` checks them.
+// avx512bw: without it the compiler splits registers of bytes in two.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[allow(unsafe_code)]
 unsafe fn vnni<const N: usize>(panel: &Panel, blocks: usize, first: usize, out: &mut [f32]) {
@@ -84,7 +78,7 @@ unsafe fn vnni<const N: usize>(panel: &Panel, blocks: usize, first: usize, out: 
 /// `N` tokens from `first` on; `out` (N, [`ROWS`]).
 ///
 /// # Safety
-/// The features, and lengths as [`Panel::blocks`] checks them.
+/// The features, and lengths as `Panel::checked_blocks` checks them.
 #[target_feature(enable = "avx2,fma")]
 #[allow(unsafe_code)]
 unsafe fn avx2<const N: usize>(panel: &Panel, blocks: usize, first: usize, out: &mut [f32]) {
