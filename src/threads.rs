@@ -3,8 +3,9 @@
 use std::{env, fs};
 
 /// One thread for candle's operations, unless the environment names a number. Products and norms have rayon's threads; candle's
-/// helper threads serve additions alone and wait for them by spinning, which takes the cores away: reading is a third slower with
-/// them (`pipeline bench`, two cores; not measured on four). Does nothing where the program has other threads already, or where Linux does not say so.
+/// helper threads serve additions alone and wait for them by spinning, which takes the cores away: reading is three tenths
+/// slower with them (`pipeline bench`, two cores; not measured on four). Does nothing where the program has other threads already, or
+/// where Linux does not say so.
 pub fn one() {
     const NAME: &str = "CANDLE_NUM_THREADS";
     let alone = fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
