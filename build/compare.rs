@@ -118,6 +118,7 @@ const MIDDLE: Protect = Protect::Ends(4);
 const LEAST: Protect = Protect::Sensitive(5);
 
 const LINES: [Line; 17] = [
+    // With MIDDLE it is not drawn: the next line has the same point.
     ours("unpruned", 1.0, MIDDLE, Shares::Equal, Learns::Nothing),
     // What learning alone does.
     ours("unpruned", 1.0, LEAST, Shares::Equal, Learns::Text),
