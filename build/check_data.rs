@@ -86,6 +86,8 @@ pub struct Data {
     pub wordings: Vec<Narrow>,
     /// Questions to learn refusing from.
     pub refused: Vec<Refused>,
+    /// Questions of which only is known whether they are to be refused, for tuning.
+    pub refusals: Vec<Question>,
     /// What is told apart from questions about the entries, by file.
     pub told_apart: Vec<(&'static str, Vec<String>)>,
     /// Text of data/README.md.
@@ -119,6 +121,7 @@ impl Data {
                 .map(Narrow::from)
                 .collect(),
             refused: questions::load(&root.join(questions::REFUSED))?,
+            refusals: questions::refusals(root)?,
             told_apart: TOLD_APART
                 .into_iter()
                 .map(|name| Ok((name, text(name)?.lines().map(String::from).collect())))
@@ -129,13 +132,14 @@ impl Data {
     }
 
     /// The question sets by name, in the order in which they are shown.
-    fn sets(&self) -> [(&'static str, &[Question]); 5] {
+    fn sets(&self) -> [(&'static str, &[Question]); 6] {
         [
             ("validation", &self.validation),
             ("test", &self.test),
             ("narrow test", &self.narrow_test),
             ("development", &self.development),
             ("narrow development", &self.narrow_development),
+            ("refusals", &self.refusals),
         ]
     }
 }
@@ -175,14 +179,15 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     let Data { development_variants, narrow, narrow_development, broad, sentences, wordings, readme, .. } = data;
     let most = if verbose { 40 } else { 10 };
     let told_apart: Vec<String> = data.told_apart.iter().flat_map(|(_, texts)| texts.iter().cloned()).collect();
-    let refusals = refused.iter().map(|refused| refused.question.clone());
-    let learnt: Vec<String> = told_apart.iter().cloned().chain(refusals).collect();
+    let learnt: Vec<String> =
+        told_apart.iter().cloned().chain(refused.iter().map(|refused| refused.question.clone())).collect();
     let labelled: [&[Narrow]; 4] = [narrow, broad, sentences, wordings];
-    let tuning = [development.as_slice(), narrow_development].concat();
+    let tuning = [development.as_slice(), narrow_development, &data.refusals].concat();
     let split = Split::new(&[validation, test, narrow_test], &tuning, &labelled, &learnt, entries);
     let other_words: Vec<Question> = variants.iter().map(|(_, question)| question.clone()).collect();
     let reworded = Split::new(&[&other_words], &tuning, &labelled, &learnt, entries);
     let tuned = Split::new(&[development], &[], &[sentences, wordings], &told_apart, &[]);
+    let refusals = Split::new(&[&data.refusals], &[], &labelled, &learnt, entries);
     let tuned_narrow = Split::new(&[narrow_development], development, &labelled, &learnt, entries);
     let mut pairs = closest_entries(entries);
     let errors = [
@@ -216,6 +221,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         sets::labelled("reworded", wordings, WORDINGS, entries),
         split.leakage(),
         tuned.leakage(),
+        refusals.leakage(),
         tuned_narrow.leakage(),
         [sets::variants(variants, test), sets::variants(development_variants, development)].concat(),
         reworded.leakage(),

@@ -1,5 +1,5 @@
 //! Stage `embed`: curated entries and sentence encoder -> `vectors.safetensors`, one projected vector for each text of an
-//! entry, and `raw.safetensors`, the same before the projection, which stays here.
+//! entry and for examples of what none answers, and `raw.safetensors`, the same before the projection, which stays here.
 //!
 //! Which texts, and how vectors are stored, is the appliance's own code. Does NOT know how vectors are searched.
 
@@ -10,7 +10,7 @@ use tomato_assistant::{
     engine::{EngineError, sentence::SentenceEncoder},
     knowledge::{
         projection::Projection,
-        refusal::Planes,
+        refusal::{Kinds, Planes},
         vectors::{Vectors, VectorsError, texts},
     },
 };
@@ -24,7 +24,7 @@ use super::{
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 7 };
+pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 8 };
 
 /// The vectors as the encoder gives them, for measuring what the projection is worth.
 pub const RAW: &str = "raw.safetensors";
@@ -97,11 +97,27 @@ pub fn run(
     ];
     let projection = projection::learn(table, &vectors, &learnt)?;
     let planes = Planes::new(projection.width(), planes.concat())?;
+    let examples = [&refused[0], &refused[1], &refused[2], &state];
+    let examples = examples.map(|kind| table.apart.map_or(Vec::new(), |most| apart(kind, &projection, most)));
+    let kinds = Kinds { planes, examples };
     for (name, projection) in [(RAW, Projection::identity(projection.width())), (VECTORS, projection)] {
-        let bytes = Vectors::quantize(&vectors, projection, planes.clone()).to_bytes()?;
+        let bytes = Vectors::quantize(&vectors, projection, &kinds).to_bytes()?;
         Vectors::parse(&bytes, knowledge.entries())?;
         let path = out.join(name);
         fs::write(&path, bytes).map_err(at(&path))?;
     }
     Ok(())
+}
+
+/// Those of `rows` of which, projected, no earlier one that is kept has a cosine of `most` or more.
+pub fn apart(rows: &[Vec<f32>], projection: &Projection, most: f64) -> Vec<Vec<f32>> {
+    let mut kept: Vec<(Vec<f32>, &Vec<f32>)> = Vec::new();
+    for row in rows {
+        let moved = projection.apply(row);
+        let cosine = |other: &[f32]| moved.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
+        if kept.iter().all(|(other, _)| f64::from(cosine(other)) < most) {
+            kept.push((moved, row));
+        }
+    }
+    kept.into_iter().map(|(_, row)| row.clone()).collect()
 }

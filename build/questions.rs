@@ -35,6 +35,9 @@ pub const DEVELOPMENT_ANSWERS: &str = "data/development_answers.json";
 /// Questions about details, for tuning: written as those of [`NARROW_TEST`] were, and learnt from by nothing.
 pub const NARROW_DEVELOPMENT: &str = "data/narrow_development_questions.json";
 
+/// Everyday questions and such as are to be refused, for tuning: of people who saw no file of this project.
+pub const REFUSALS: &str = "data/refusal_questions.json";
+
 /// Questions that one or two sentences of an entry answer.
 pub const NARROW: &str = "data/narrow_questions.json";
 
@@ -212,6 +215,17 @@ pub struct Refused {
     pub why: Why,
 }
 
+/// A question of which only is known whether it is to be refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sorted {
+    /// As typed.
+    question: String,
+    /// Why it is to be refused, if it is.
+    #[serde(default)]
+    why: Option<Why>,
+}
+
 /// The sentences that answer a development question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -259,6 +273,25 @@ pub fn narrow_development(root: &Path, entries: &[Entry]) -> Result<Vec<Question
         facts: narrow.answer.iter().map(|sentence| verbatim(sentence)).collect(),
     };
     Ok(load(&root.join(NARROW_DEVELOPMENT))?.into_iter().enumerate().map(question).collect())
+}
+
+/// The questions of the repository at `root` that tell what is refused wrongly and what rightly, without entries.
+///
+/// # Errors
+/// [`QuestionsError`].
+pub fn refusals(root: &Path) -> Result<Vec<Question>, QuestionsError> {
+    let question = |(number, Sorted { question, why }): (usize, Sorted)| Question {
+        id: format!("dr-{:03}", number + 1),
+        category: None,
+        question,
+        kind: if why.is_some() { Kind::Refuse } else { Kind::Plain },
+        why,
+        stage: None,
+        readings: BTreeMap::new(),
+        entries: Vec::new(),
+        facts: Vec::new(),
+    };
+    Ok(load(&root.join(REFUSALS))?.into_iter().enumerate().map(question).collect())
 }
 
 /// The other ways of asking the questions of the file `set`, which the file `variants` holds, each with its name; both of the

@@ -166,6 +166,11 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
         }
         misses(&mut report, entries, &real);
     }
+    let sorted = questions::refusals(root)?;
+    let (refuse, real): (Vec<&Question>, Vec<_>) = sorted.iter().partition(|question| question.kind == Kind::Refuse);
+    let real = real.into_iter().map(&mut ask).collect::<Result<Vec<_>, _>>()?;
+    report.push_str("\nof people who saw no file of this project\n");
+    refusals(&mut report, &real, &refuse, &mut ask)?;
     let path = root.join(STATE);
     let [_, state] = sources::state(&fs::read_to_string(&path).map_err(at(&path))?);
     let taken = state.iter().map(|text| {
@@ -238,9 +243,10 @@ fn signals(question: &Question, targets: &Targets) -> Vec<String> {
 }
 
 /// Asks every paraphrase that is held back of an index that lacks it: the first of all entries, then the next, and so on. Its own
-/// vector, `raw`, is its question's vector; projection and planes are those of the `shipped` vectors.
+/// vector, `raw`, is its question's vector; the projection is that of the `shipped` vectors.
 fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked> {
     let rows: Vec<Vec<f32>> = (0..raw.len()).map(|row| raw.row(row)).collect();
+    let kinds = raw.kinds();
     let most = entries.iter().map(|entry| entry.paraphrases.len()).max().unwrap_or(0);
     let mut asked = Vec::new();
     for turn in (0..most).filter(|&turn| projection::is_held(turn)) {
@@ -254,9 +260,8 @@ fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked
         }
         let kept: Vec<Vec<f32>> =
             rows.iter().enumerate().filter(|(row, _)| !places.contains(row)).map(|(_, row)| row.clone()).collect();
-        let index_of = |projection: Projection| {
-            Index::new(&without, Some(Vectors::quantize(&kept, projection, shipped.planes().clone())))
-        };
+        let index_of =
+            |projection: Projection| Index::new(&without, Some(Vectors::quantize(&kept, projection, &kinds)));
         let (index, plain) = (index_of(shipped.projection().clone()), index_of(Projection::identity(raw.width())));
         asked.par_extend(left_out.into_par_iter().map(|(entry, question, place)| {
             let query = Query { text: &question, vector: Some(&rows[place]), ..Query::default() };

@@ -3,7 +3,7 @@
 
 use crate::{
     assistant::QUESTION,
-    tiny_bundle::{bundle, judging, some_vector},
+    tiny_bundle::{STATE_ASKED, bundle, judging, some_vector},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -165,9 +165,8 @@ fn readings_far_out_of_range_bring_their_remedies() {
 #[test]
 fn how_the_greenhouse_stands_is_told_by_the_readings_alone() {
     let mut answerer = answerer();
-    // The tiny encoder takes these for such questions.
     let fine = [(Quantity::Co2, 700.0), (Quantity::Ph, 5.8)];
-    let answer = with_readings(&mut answerer, "co2 now?", &fine);
+    let answer = with_readings(&mut answerer, STATE_ASKED, &fine);
     assert!(answer.by_readings && answer.refused.is_none() && answer.considered.is_empty(), "{answer:?}");
     assert_eq!(answer.text, "All 2 measured values are within their ranges.");
     assert!(
@@ -177,10 +176,10 @@ fn how_the_greenhouse_stands_is_told_by_the_readings_alone() {
     // Nothing is cited, but there is something to read.
     assert!(answer.mark().is_empty() && answer.references.is_empty() && answer.nearest.len() == 3);
     // What is asked about and not measured is not called good.
-    let unmeasured = with_readings(&mut answerer, "co2 now?", &fine[1..]);
+    let unmeasured = with_readings(&mut answerer, STATE_ASKED, &fine[1..]);
     let expected = "CO2 is not measured here. What is measured is within its range.";
     assert!(unmeasured.by_readings && unmeasured.text == expected, "{unmeasured:?}");
-    let unread = answerer.answer(&ask("co2 now?"), &mut |_| ControlFlow::Continue(())).unwrap();
+    let unread = answerer.answer(&ask(STATE_ASKED), &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(unread.text, "CO2 is not measured here.");
     // A question for more than readings can tell is not answered by them, however much it sounds so.
     for question in ["co2 now, is it safe?", "what should I do now?"] {

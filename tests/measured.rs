@@ -6,7 +6,8 @@ use crate::{
         artifact::{Artifact, Artifacts, finished},
         embed, encoder,
         questions::{
-            DEVELOPMENT, DEVELOPMENT_VARIANTS, NARROW_DEVELOPMENT, NARROW_TEST, TEST, TEST_VARIANTS, VALIDATION,
+            DEVELOPMENT, DEVELOPMENT_VARIANTS, NARROW_DEVELOPMENT, NARROW_TEST, REFUSALS, TEST, TEST_VARIANTS,
+            VALIDATION,
         },
         recipe::Tables,
         retrieval::{self, RetrievalError},
@@ -53,6 +54,7 @@ fn only_what_was_made_together_is_measured() {
         (NARROW_DEVELOPMENT, r#"[{"entry": "one", "question": "Why so?", "answer": ["So."]}]"#.into()),
         (NARROW_TEST, "[]".into()),
         (TEST_VARIANTS, "[]".into()),
+        (REFUSALS, r#"[{"question": "How so?"}, {"question": "a goat", "why": "off_topic"}]"#.into()),
     ] {
         fs::write(root.path().join(name), asked).unwrap();
     }
@@ -63,6 +65,7 @@ fn only_what_was_made_together_is_measured() {
     let refused = |tables: &Tables| measure(tables).err().unwrap();
     let report = measure(&tables).unwrap().text;
     assert!(report.contains("development: 1 questions") && report.contains("each left out of the index"), "{report}");
+    assert!(report.contains(" of 1 off topic, "), "{report}");
 
     let error = refused(&other);
     assert!(matches!(error, RetrievalError::OtherRecipe) && error.to_string().contains("--recipe FILE"), "{error}");

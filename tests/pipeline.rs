@@ -48,6 +48,7 @@ sharpness = 20.0
 keep = 1.0
 seed = 1
 ridge = 0.001
+apart = 0.9
 [bundle]
 name = "test"
 licences = []
@@ -93,7 +94,7 @@ fn recipes_are_read_and_their_errors_name_the_spot() {
         ("[bundle]", "[bundel]", "unknown field `bundel`"),
         ("attention = \"q4_0\"", "", "missing field `attention`"),
         ("name = \"test\"", "name = 3", "invalid type: integer `3`"),
-        ("licences = []", "licences = [", "line 22"),
+        ("licences = []", "licences = [", "line 23"),
         ("licences = []", "licences = []\n[bundle.gates]\nfound = 95.0", "missing field `found_by_readings`"),
         (
             "licences = []",

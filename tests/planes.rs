@@ -2,7 +2,7 @@
 
 use crate::stages::planes::learn;
 use tomato_assistant::knowledge::{
-    refusal::{Planes, Why},
+    refusal::Planes,
     vectors::VectorsError,
 };
 
@@ -51,11 +51,10 @@ fn a_plane_is_the_best_there_is_and_no_side_or_kind_wins_by_numbers() {
 }
 
 #[test]
-fn each_reason_has_its_own_plane() {
+fn each_kind_has_its_own_plane() {
     let planes = Planes::new(2, vec![1.0, 0.0, 0.5, 0.0, 2.0, 0.0, 0.0, 0.0, -3.0, 1.0, 1.0, 1.0]).unwrap();
-    assert_eq!(Why::ALL.map(|why| planes.refusal_odds(why, &[3.0, 4.0])), [3.5, 8.0, -3.0]);
-    assert_eq!(planes.state_odds(&[3.0, 4.0]), 8.0);
-    assert_eq!(Why::ALL.map(|why| Planes::even(2).refusal_odds(why, &[3.0, 4.0])), [0.0; 3]);
+    assert_eq!(planes.log_odds(&[3.0, 4.0]), [3.5, 8.0, -3.0, 8.0]);
+    assert_eq!(Planes::even(2).log_odds(&[3.0, 4.0]), [0.0; 4]);
     assert!(matches!(Planes::new(2, vec![1.0; 9]), Err(VectorsError::Shape("planes"))));
     assert!(matches!(Planes::new(0, vec![1.0, f32::INFINITY, 1.0, 1.0]), Err(VectorsError::NotFinite("planes"))));
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tomato_assistant::knowledge::{
     Category, Entry, Knowledge,
     projection::Projection,
-    refusal::{Planes, Why},
+    refusal::{Kinds, Planes, Why},
     retrieval::{Found, Hit, Index, Query},
     terms,
     vectors::{Vectors, asked, texts},
@@ -243,23 +243,31 @@ fn a_question_about_an_entry_finds_it_unless_it_is_its_own_already() {
 
 /// Two entries with vectors of their own: the first entry's texts along the first axis, the second's along the second.
 fn by_meaning(question: &str, vector: [f32; 3], signals: &[&str]) -> Found {
-    with_planes(question, vector, signals, Planes::even(3))
+    with_kinds(question, vector, signals, &Kinds::none(3))
 }
 
-fn with_planes(question: &str, vector: [f32; 3], signals: &[&str], planes: Planes) -> Found {
+/// Log odds for each kind by its plane, whatever is asked, with an example of it at `at`.
+fn kinds(odds: [f32; 4], at: [f32; 3]) -> Kinds {
+    let planes = odds.into_iter().flat_map(|odds| [0.0, 0.0, 0.0, odds]).collect();
+    Kinds { planes: Planes::new(3, planes).unwrap(), examples: std::array::from_fn(|_| vec![at.into()]) }
+}
+
+/// As near as the first of the two entries.
+const EVEN: [f32; 3] = [1.0, 0.0, 0.0];
+
+fn with_kinds(question: &str, vector: [f32; 3], signals: &[&str], kinds: &Kinds) -> Found {
     let mut rows = [
         entry("aphids", Category::DiseaseManagement, "What are these aphids on the young shoots of my crop?"),
         entry("salt", Category::NutritionGrowth, "Why do my plants wilt in salty slabs now?"),
     ];
     rows[1]["signals"] = json!(["ec_high"]);
     let knowledge = parse(&rows).unwrap();
-    let axis = |place: usize| (0..3).map(|n| if n == place { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
-    let count = |entry: &Entry| texts(entry).len();
-    let (first, second) = (count(&knowledge.entries()[0]), count(&knowledge.entries()[1]));
-    let vectors: Vec<Vec<f32>> = (0..first + second).map(|row| axis(usize::from(row >= first))).collect();
+    let along = |axis: [f32; 3], entry: &Entry| vec![axis.to_vec(); texts(entry).len()];
+    let [first, second] = [0, 1].map(|place| &knowledge.entries()[place]);
+    let vectors = [along(EVEN, first), along([0.0, 1.0, 0.0], second)].concat();
     let signals: Vec<String> = signals.iter().map(|signal| signal.to_string()).collect();
     let query = Query { text: question, vector: Some(&vector), category: None, signals: &signals };
-    Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors, Projection::identity(3), planes))).search(&query)
+    Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors, Projection::identity(3), kinds))).search(&query)
 }
 
 #[test]
@@ -271,7 +279,7 @@ fn an_entry_is_as_near_as_its_four_nearest_questions() {
     let of = |cosine: f32| vec![cosine, (1.0 - cosine * cosine).sqrt(), 0.0];
     let asked = [0.1, 0.9, 0.5, 0.7, 0.3, 0.8].map(of);
     let passages = [of(0.0), of(0.0)];
-    let vectors = Vectors::quantize(&[&asked[..], &passages].concat(), Projection::identity(3), Planes::even(3));
+    let vectors = Vectors::quantize(&[&asked[..], &passages].concat(), Projection::identity(3), &Kinds::none(3));
     let query = Query { text: "lice", vector: Some(&[1.0, 0.0, 0.0]), ..Query::default() };
     let near = Index::new(knowledge.entries(), Some(vectors)).search(&query).hits[0].parts.asked;
     assert!((near - (0.9 + 0.8 + 0.7 + 0.5) / 4.0).abs() < 0.01, "{near}");
@@ -302,7 +310,7 @@ fn a_sentence_is_as_near_as_the_nearest_question_that_it_is_known_to_answer() {
     let of = |cosine: f32| vec![cosine, (1.0 - cosine * cosine).sqrt(), 0.0];
     let asked = std::iter::repeat_n(of(0.9), asked(own) - 3).chain([0.4, 0.5, 0.6].map(of));
     let rows: Vec<_> = asked.chain(std::iter::repeat_n(of(0.9), 4)).collect();
-    let vectors = Vectors::quantize(&rows, Projection::identity(3), Planes::even(3));
+    let vectors = Vectors::quantize(&rows, Projection::identity(3), &Kinds::none(3));
     let known = Index::new(knowledge.entries(), Some(vectors)).known(0, 3, &[1.0, 0.0, 0.0]);
     let near = |found: f32, wanted: f32| (found - wanted).abs() < 0.01;
     assert!(known[0] == 0.0 && near(known[1], 0.4 - 0.17) && near(known[2], 0.6), "{known:?}");
@@ -347,22 +355,36 @@ fn readings_out_of_range_let_a_vague_question_pass() {
 #[test]
 fn what_lies_far_on_the_side_of_the_last_plane_asks_how_the_greenhouse_stands() {
     let state = |odds: f32, harm: f32| {
-        let planes = [0.0, harm, 0.0, odds].into_iter().flat_map(|odds| [0.0, 0.0, 0.0, odds]).collect();
-        with_planes("is it too warm in here?", [0.9, 0.1, 0.3], &[], Planes::new(3, planes).unwrap()).state
+        with_kinds("is it too warm in here?", [0.9, 0.1, 0.3], &[], &kinds([-9.0, harm, -9.0, odds], EVEN)).state
     };
-    assert_eq!([9.0, 1.0, -9.0].map(|odds| state(odds, 0.0)), [true, false, false]);
-    assert!(!state(9.0, 9.0), "danger weighs more");
+    assert_eq!([state(1.0, -9.0), state(-1.0, -9.0), state(9.0, 9.0)], [true, false, false], "danger weighs more");
+}
+
+#[test]
+fn an_example_nearer_than_any_entry_weighs_as_much_as_a_plane_and_one_far_away_takes_as_much() {
+    let why = |kind: usize, at: [f32; 3], odds: f32| {
+        let mut kinds = kinds(std::array::from_fn(|own| if own == kind { odds } else { -9.0 }), EVEN);
+        kinds.examples[kind] = vec![[0.0, 0.0, 1.0].into(), at.into()];
+        let found = with_kinds("aphids on the young shoots of my crop", [0.9, 0.1, 0.3], &[], &kinds);
+        (found.refused, found.state)
+    };
+    let (near, far) = ([0.94, 0.1, 0.31], [0.0, -1.0, 0.0]);
+    let [harm, unknown, state] = [1, 2, 3].map(|kind| why(kind, near, 0.0));
+    assert_eq!((harm.0, unknown.0, state), (Some(Why::Unsafe), Some(Why::Unanswerable), (None, true)));
+    // An entry is nearer: even what the plane holds for dangerous, or for the readings', has its answer.
+    assert_eq!([0, 1, 2, 3].map(|kind| why(kind, far, 9.0)), [(None, false); 4]);
+    // How near it is to what is off topic is one part of several.
+    assert_eq!((why(0, near, 0.0).0, why(0, near, 30.0).0), (None, Some(Why::OffTopic)));
 }
 
 #[test]
 fn what_lies_far_on_the_side_of_a_plane_is_refused_for_its_reason() {
     let why = |question: &str, signals: &[&str], odds: [f32; 3]| {
-        let planes = odds.into_iter().chain([0.0]).flat_map(|odds| [0.0, 0.0, 0.0, odds]).collect();
-        with_planes(question, [0.9, 0.1, 0.3], signals, Planes::new(3, planes).unwrap()).refused
+        let [topic, harm, unknown] = odds;
+        with_kinds(question, [0.9, 0.1, 0.3], signals, &kinds([topic, harm, unknown, 0.0], EVEN)).refused
     };
     let known = "aphids on the young shoots of my crop";
-    assert_eq!(why(known, &[], [0.0, 0.0, 0.0]), None);
-    assert_eq!(why(known, &[], [30.0, 0.0, 0.0]), Some(Why::OffTopic));
+    assert_eq!([0.0, 30.0].map(|odds| why(known, &[], [odds, 0.0, 0.0])), [None, Some(Why::OffTopic)]);
     assert_eq!(why(known, &[], [0.0, 9.0, 0.0]), Some(Why::Unsafe));
     assert_eq!(why(known, &[], [0.0, 0.0, 9.0]), Some(Why::Unanswerable));
     // Harm weighs most, then what nobody can know.
@@ -371,9 +393,6 @@ fn what_lies_far_on_the_side_of_a_plane_is_refused_for_its_reason() {
     // The readings answer "what now?", but nothing makes a dangerous question harmless.
     assert_eq!(why("what should I do now?", &["ec_high"], [30.0, 0.0, 9.0]), None);
     assert_eq!(why("what should I do now?", &["ec_high"], [0.0, 9.0, 0.0]), Some(Why::Unsafe));
-    // What an entry answers for certain needs more to be refused, but not ever more.
-    assert_eq!([1.5, 3.5].map(|odds| why("zebra", &[], [0.0, odds, 0.0])), [Some(Why::Unsafe); 2]);
-    assert_eq!([1.5, 3.5].map(|odds| why(known, &[], [0.0, odds, 0.0])), [None, Some(Why::Unsafe)]);
     assert_eq!(why(known, &["ec_high"], [0.0, 0.0, 9.0]), Some(Why::Unanswerable));
     // Only what the words do not tell is the readings' to answer.
     let vague = |question: &str, vector| by_meaning(question, vector, &["ec_high"]).vague;

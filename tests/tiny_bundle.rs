@@ -4,9 +4,9 @@
 
 use crate::{
     stages::{
-        artifact::{Artifact, Artifacts, Origin},
+        artifact::{self, Artifact, Artifacts, Origin},
         bundle::{self, AssembleError, Parts},
-        merge, quantize, questions,
+        embed, merge, quantize, questions,
         recipe::{BlockFormat, Gates, Quantize, Recipe},
         sources::{self, Sources},
     },
@@ -21,7 +21,14 @@ use std::{
     sync::OnceLock,
 };
 use tempfile::{TempDir, tempdir};
-use tomato_assistant::bundle::{Bundle, Provenance};
+use tomato_assistant::{
+    bundle::{self as files, Bundle, Provenance, VECTORS},
+    engine::sentence::SentenceEncoder,
+    knowledge::{
+        refusal::{Kinds, STATE},
+        vectors::Vectors,
+    },
+};
 
 /// The bundle; not to be written to.
 pub fn bundle() -> &'static Bundle {
@@ -68,8 +75,7 @@ pub fn copy(to: &Path) {
 fn made(folder: &Path, head: Option<&[f32]>, gates: Option<Gates>) -> Result<Bundle, AssembleError> {
     let _ = fs::remove_dir_all(folder);
     let artifacts = Artifacts::open(folder).unwrap();
-    let mut recipe = Recipe::load(None).unwrap();
-    // Those of the recipe are for a real encoder.
+    let mut recipe = recipe();
     recipe.tables.bundle.gates = gates;
     let checkpoint = tiny::copied();
     if let Some(head) = head {
@@ -94,15 +100,39 @@ fn made(folder: &Path, head: Option<&[f32]>, gates: Option<Gates>) -> Result<Bun
     Ok(Bundle::open(&made?.dir)?)
 }
 
-/// The tiny encoder and the vectors of all entries: the same in every bundle.
+/// What every bundle takes for a question for how the greenhouse stands.
+pub const STATE_ASKED: &str = "co2 now?";
+
+/// The tiny encoder and the vectors of all entries: the same in every bundle. It knows no example but [`STATE_ASKED`].
 fn encoder() -> &'static (Artifact, Artifact) {
     static ENCODER: OnceLock<(Artifact, Artifact)> = OnceLock::new();
     ENCODER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-encoder");
         let _ = fs::remove_dir_all(&folder);
         let artifacts = Artifacts::open(&folder).unwrap();
-        tiny_encoder::stages(&artifacts, &Recipe::load(None).unwrap().tables, sources())
+        let (encoder, embedded) = tiny_encoder::stages(&artifacts, &recipe().tables, sources());
+        let knowledge = sources().searched().unwrap();
+        let [raw, projected] = [embed::RAW, VECTORS]
+            .map(|file| Vectors::parse(&fs::read(embedded.dir.join(file)).unwrap(), knowledge.entries()).unwrap());
+        let rows: Vec<Vec<f32>> = (0..raw.len()).map(|row| raw.row(row)).collect();
+        let [model, pieces] = [files::ENCODER, files::ENCODER_TOKENIZER].map(|file| encoder.dir.join(file));
+        let tiny = SentenceEncoder::open(&model, &pieces).unwrap();
+        let mut kinds = Kinds::none(raw.width());
+        kinds.examples[STATE].push(tiny.encode(STATE_ASKED).unwrap());
+        let bytes = Vectors::quantize(&rows, projected.projection().clone(), &kinds).to_bytes().unwrap();
+        let known = Artifacts::open(&folder.join("known")).unwrap();
+        let vectors = known.produce(&embed::STAGE, embedded.record.origin, |out| {
+            fs::write(out.join(VECTORS), &bytes).map_err(artifact::at(out))
+        });
+        (encoder, vectors.unwrap())
     })
+}
+
+/// The shipped one without what is for a real encoder: gates, and examples of what is to be refused.
+fn recipe() -> Recipe {
+    let mut recipe = Recipe::load(None).unwrap();
+    (recipe.tables.bundle.gates, recipe.tables.embed.apart) = (None, None);
+    recipe
 }
 
 /// Puts a selection head beside a checkpoint, where stage merge leaves it.

@@ -1,5 +1,6 @@
-//! Why a question is refused, and the learnt planes in the encoder's space that tell: what is to be refused for one reason lies
-//! on the one side, what can be answered on the other. One more tells what only the readings answer.
+//! Why a question is refused, and what tells: learnt planes in the encoder's space, where what is to be refused for one reason
+//! lies on the one side, what can be answered on the other, and examples of each kind. One more kind is what only the readings
+//! answer.
 //!
 //! Turns a vector of the sentence encoder into log odds. Does NOT know how they were learnt, nor when odds are enough.
 
@@ -23,8 +24,28 @@ impl Why {
     pub const ALL: [Why; 3] = [Why::OffTopic, Why::Unsafe, Why::Unanswerable];
 }
 
-/// How many planes there are: for the reasons, and for the questions for how the greenhouse stands.
+/// How many kinds of questions there are that no entry answers: those to be refused for each reason, and those for how the
+/// greenhouse stands.
 pub const COUNT: usize = Why::ALL.len() + 1;
+
+/// The place of the last kind, after those in the order of [`Why::ALL`].
+pub const STATE: usize = Why::ALL.len();
+
+/// What tells questions of these kinds from those that entries answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kinds {
+    /// A plane for each.
+    pub planes: Planes,
+    /// Vectors of examples of each, all as wide as the planes. A kind that has none is never told.
+    pub examples: [Vec<Vec<f32>>; COUNT],
+}
+
+impl Kinds {
+    /// Those that tell nothing.
+    pub fn none(width: usize) -> Self {
+        Self { planes: Planes::even(width), examples: Default::default() }
+    }
+}
 
 /// For each plane a weight for each value of a vector, and one more that is added.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,19 +78,12 @@ impl Planes {
         &self.values
     }
 
-    /// Natural logarithm of the odds that `vector` is of a question to be refused for the reason `why`.
-    pub fn refusal_odds(&self, why: Why, vector: &[f32]) -> f32 {
-        self.log_odds(why as usize, vector)
-    }
-
-    /// The same that it is of a question for how the greenhouse stands now.
-    pub fn state_odds(&self, vector: &[f32]) -> f32 {
-        self.log_odds(Why::ALL.len(), vector)
-    }
-
-    fn log_odds(&self, plane: usize, vector: &[f32]) -> f32 {
-        let plane = &self.values[plane * (self.width + 1)..][..=self.width];
-        let sum: f32 = plane.iter().zip(vector).map(|(weight, value)| weight * value).sum();
-        sum + plane[self.width]
+    /// Natural logarithm of the odds that `vector` is of a question of each kind.
+    pub fn log_odds(&self, vector: &[f32]) -> [f32; COUNT] {
+        std::array::from_fn(|kind| {
+            let plane = &self.values[kind * (self.width + 1)..][..=self.width];
+            let sum: f32 = plane.iter().zip(vector).map(|(weight, value)| weight * value).sum();
+            sum + plane[self.width]
+        })
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::{
     Category, Detail, Entry,
     bm25::Bm25,
-    refusal::Why,
+    refusal::{COUNT, STATE, Why},
     terms,
     vectors::{self, Vectors, asked},
 };
@@ -34,25 +34,17 @@ const UNLIKELY: f32 = 0.17;
 /// The question counts double, since it says in few words what the entry is about.
 const INSTRUCTION_WEIGHT: f32 = 2.0;
 
-/// [`Found::topic`] below this: not about tomato growing. The weights below refuse fewest of the development
-/// questions in all their wordings, and of the paraphrases left out of the index, where this refuses 95 % of those off topic.
-const ON_TOPIC: f32 = 1.275;
+/// [`Found::topic`] below this: not about tomato growing. Set with the next two on the development questions in all their wordings,
+/// the everyday ones of `data/refusal_questions.json` and the paraphrases left out of the index, to refuse few of these and 95 % of
+/// what is off topic. The other kinds begin at even odds.
+const ON_TOPIC: f32 = 1.34;
 
-/// What each log odds that the question's vector is off topic takes away; how near the nearest entry's questions are counts 1.
-const SUBJECT_WEIGHT: f32 = 0.06;
+/// What each log odds that the question is off topic takes from [`Found::topic`]; how near the nearest entry's questions are counts 1.
+const SUBJECT_WEIGHT: f32 = 0.04;
 
-/// What each point of [`Found::topic`] above [`ON_TOPIC`] takes from the log odds of the three planes below, and how much at most:
-/// what an entry answers for certain is hardly dangerous or unknown, but no words make a dangerous question harmless.
-const CERTAIN: f32 = 6.0;
-const MOST_CERTAIN: f32 = 2.0;
-
-/// Log odds above which a question is refused because an answer could do harm, or because nobody could know it; set on the
-/// development questions, those about details too.
-const UNSAFE: f32 = 1.0;
-const UNANSWERABLE: f32 = 0.8;
-
-/// Log odds above which a question asks how the greenhouse stands now, which the readings answer.
-const STATE: f32 = 1.0;
+/// What the log odds of a kind of question gain where an example of it is nearer than any question of an entry, and lose where
+/// it is farther: so much for each unit of their cosines' difference.
+const NEARER: f32 = 25.0;
 
 /// Weight of the largest share of fragments in common.
 const KNOWN_WEIGHT: f32 = 0.6;
@@ -173,7 +165,8 @@ impl Index {
         let words = terms::words(query.text);
         let mut hits = Vec::with_capacity(self.entries.len());
         let (mut known, mut meant) = (0f32, 0f32);
-        for (index, (entry, parts)) in self.entries.iter().zip(self.parts(query, &words)).enumerate() {
+        let (parts, odds) = self.parts(query, &words);
+        for (index, (entry, parts)) in self.entries.iter().zip(parts).enumerate() {
             let plain = parts.sum();
             (known, meant) = (known.max(parts.fragments), meant.max(parts.asked));
             let category = if query.category == Some(entry.category) { CATEGORY_BOOST } else { 1.0 };
@@ -184,22 +177,19 @@ impl Index {
             }
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
-        let planes = self.vectors.as_ref().map(Vectors::planes).zip(query.vector);
-        let odds = |why| planes.map_or(0.0, |(planes, asked)| planes.refusal_odds(why, asked));
+        let odds_of = |why: Why| odds[why as usize];
         let length = (1.0 + words.len() as f32).ln();
-        let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * length - SUBJECT_WEIGHT * odds(Why::OffTopic);
-        let certain = (CERTAIN * (topic - ON_TOPIC)).clamp(0.0, MOST_CERTAIN);
+        let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * length - SUBJECT_WEIGHT * odds_of(Why::OffTopic);
         let steered = !query.signals.is_empty() && self.words.knows_all(&words);
         let vague = steered && words.len() <= VAGUE && topic < ON_TOPIC;
         let refused = match () {
-            () if odds(Why::Unsafe) - certain > UNSAFE => Some(Why::Unsafe),
+            () if odds_of(Why::Unsafe) > 0.0 => Some(Why::Unsafe),
             () if vague => None,
-            () if odds(Why::Unanswerable) - certain > UNANSWERABLE => Some(Why::Unanswerable),
+            () if odds_of(Why::Unanswerable) > 0.0 => Some(Why::Unanswerable),
             () if topic < ON_TOPIC - if steered { READINGS_ALLOWANCE } else { 0.0 } => Some(Why::OffTopic),
             () => None,
         };
-        let state = planes.is_some_and(|(planes, asked)| planes.state_odds(asked) - certain > STATE);
-        let (state, vague) = (state && !vague && refused != Some(Why::Unsafe), vague && refused.is_none());
+        let (state, vague) = (odds[STATE] > 0.0 && !vague && refused != Some(Why::Unsafe), vague && refused.is_none());
         Found { hits, topic, refused, state, vague }
     }
 
@@ -218,26 +208,36 @@ impl Index {
         known
     }
 
-    /// How well each entry matches.
-    fn parts(&self, query: &Query, words: &[String]) -> Vec<Parts> {
+    /// How well each entry matches, and the log odds that the question is of one of the kinds that none answers: even without a
+    /// vector.
+    fn parts(&self, query: &Query, words: &[String]) -> (Vec<Parts>, [f32; COUNT]) {
         let words = self.words.scores(words);
         let fragments = self.fragments.scores(&terms::fragments(query.text));
         let both = words.into_iter().zip(fragments);
         let mut parts: Vec<Parts> =
             both.map(|(words, fragments)| Parts { words, fragments, ..Parts::default() }).collect();
-        if let (Some(vectors), Some(vector)) = (&self.vectors, query.vector) {
-            let cosines = vectors.cosines(vector, 0..vectors.len());
-            for (entry, parts) in self.entries.iter().zip(&mut parts) {
-                let (asked, passages) = cosines[entry.texts.clone()].split_at(entry.asked);
-                let largest = |cosines: &[f32]| cosines.iter().copied().fold(f32::MIN, f32::max);
-                parts.asked = mean_of_largest(asked);
-                if let Some((whole, sentences)) = passages.split_last() {
-                    parts.answered = (largest(sentences) + whole) / 2.0;
-                }
+        let (Some(vectors), Some(vector)) = (&self.vectors, query.vector) else { return (parts, [0.0; COUNT]) };
+        let examples = vectors.examples();
+        let cosines = vectors.cosines(vector, 0..examples[COUNT - 1].end);
+        let mut nearest = f32::MIN;
+        for (entry, parts) in self.entries.iter().zip(&mut parts) {
+            let (asked, passages) = cosines[entry.texts.clone()].split_at(entry.asked);
+            (parts.asked, nearest) = (mean_of_largest(asked), nearest.max(largest(asked)));
+            if let Some((whole, sentences)) = passages.split_last() {
+                parts.answered = (largest(sentences) + whole) / 2.0;
             }
         }
-        parts
+        let mut odds = vectors.planes().log_odds(vector);
+        for (odds, examples) in odds.iter_mut().zip(examples) {
+            // A plane alone does not tell enough.
+            *odds = if examples.is_empty() { 0.0 } else { *odds + NEARER * (largest(&cosines[examples]) - nearest) };
+        }
+        (parts, odds)
     }
+}
+
+fn largest(cosines: &[f32]) -> f32 {
+    cosines.iter().copied().fold(f32::MIN, f32::max)
 }
 
 fn mean_of_largest(cosines: &[f32]) -> f32 {

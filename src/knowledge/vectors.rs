@@ -1,5 +1,5 @@
-//! The vectors of all entries' texts, projected: what the pipeline stores and a question's vector, projected in the same
-//! way, is held against.
+//! The vectors of all entries' texts and of examples of what no entry answers, projected: what the pipeline stores and a
+//! question's vector, projected in the same way, is held against.
 //!
 //! Eight bits a value and one scale a vector: a quarter of the memory, and cosines move by less than 0.01. Does NOT know
 //! the encoder; a vector is a list of numbers of length 1.
@@ -7,7 +7,7 @@
 use super::{
     Entry,
     projection::Projection,
-    refusal::{COUNT, Planes},
+    refusal::{COUNT, Kinds, Planes},
     sentences::sentences,
 };
 use safetensors::{
@@ -63,19 +63,27 @@ pub struct Vectors {
     width: usize,
     /// Largest magnitude of each vector / 127.
     scales: Vec<f32>,
-    /// `width` values a vector.
+    /// `width` values a vector: first those of the entries' texts, then the examples of each kind.
     values: Vec<i8>,
+    /// How many examples there are of each kind.
+    examples: [usize; COUNT],
     projection: Projection,
     planes: Planes,
 }
 
 impl Vectors {
-    /// Projects `rows`, all of the projection's width and as the sentence encoder gives them, and quantizes them. `planes`
-    /// tell which vectors, not projected, are of questions to be refused.
-    pub fn quantize(rows: &[Vec<f32>], projection: Projection, planes: Planes) -> Self {
-        let mut vectors =
-            Self { width: projection.width(), scales: Vec::new(), values: Vec::new(), projection, planes };
-        for row in rows {
+    /// Projects `rows` and the examples of `kinds`, all of the projection's width and as the sentence encoder gives them, and
+    /// quantizes them. The planes of `kinds` are for vectors that are not projected.
+    pub fn quantize(rows: &[Vec<f32>], projection: Projection, kinds: &Kinds) -> Self {
+        let mut vectors = Self {
+            width: projection.width(),
+            scales: Vec::new(),
+            values: Vec::new(),
+            examples: kinds.examples.each_ref().map(Vec::len),
+            projection,
+            planes: kinds.planes.clone(),
+        };
+        for row in rows.iter().chain(kinds.examples.iter().flatten()) {
             let row = vectors.projection.apply(row);
             let scale = row.iter().fold(0f32, |largest, value| largest.max(value.abs())) / 127.0;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
@@ -85,8 +93,8 @@ impl Vectors {
         vectors
     }
 
-    /// As a safetensors file: `values` (vectors, width; i8), `scales` (vectors; f32), `projection` (width, width; f32),
-    /// `planes` (4, width + 1; f32).
+    /// As a safetensors file: `values` (vectors, width; i8), `scales` (vectors; f32), `examples` (4; u32), `projection` (width,
+    /// width; f32), `planes` (4, width + 1; f32).
     ///
     /// # Errors
     /// [`VectorsError::Format`].
@@ -95,8 +103,10 @@ impl Vectors {
         let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
         let (scales, projection) = (bytes(&self.scales), bytes(self.projection.values()));
         let planes = bytes(self.planes.values());
+        let examples: Vec<u8> = self.examples.iter().flat_map(|&count| (count as u32).to_le_bytes()).collect();
         let (count, width) = (self.scales.len(), self.width);
         let tensors = [
+            ("examples", TensorView::new(Dtype::U32, vec![COUNT], &examples)?),
             ("planes", TensorView::new(Dtype::F32, vec![COUNT, width + 1], &planes)?),
             ("projection", TensorView::new(Dtype::F32, vec![width, width], &projection)?),
             ("scales", TensorView::new(Dtype::F32, vec![count], &scales)?),
@@ -119,7 +129,15 @@ impl Vectors {
         if scales.dtype() != Dtype::F32 || scales.shape() != [found] {
             return Err(VectorsError::Shape("scales"));
         }
-        let expected = entries.iter().map(count).sum();
+        let counts = file.tensor("examples")?;
+        if counts.dtype() != Dtype::U32 || counts.shape() != [COUNT] {
+            return Err(VectorsError::Shape("examples"));
+        }
+        let mut examples = [0; COUNT];
+        for (count, bytes) in examples.iter_mut().zip(counts.data().chunks_exact(4)) {
+            *count = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
+        }
+        let expected = entries.iter().map(count).chain(examples).sum();
         if found != expected {
             return Err(VectorsError::Count { found, expected });
         }
@@ -141,19 +159,29 @@ impl Vectors {
             width,
             scales,
             values: values.data().iter().map(|value| value.cast_signed()).collect(),
+            examples,
             projection: Projection::new(width, floats(projection.data()))?,
             planes: Planes::new(width, floats(planes.data()))?,
         })
     }
 
-    /// Number of vectors.
+    /// Number of vectors of the entries' texts.
     pub fn len(&self) -> usize {
-        self.scales.len()
+        self.scales.len() - self.examples.iter().sum::<usize>()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.scales.is_empty()
+        self.len() == 0
+    }
+
+    /// Where the examples of each kind stand, after the entries' texts.
+    pub fn examples(&self) -> [Range<usize>; COUNT] {
+        let mut first = self.len();
+        self.examples.map(|count| {
+            first += count;
+            first - count..first
+        })
     }
 
     /// Vector `row` as it is stored, so nearly of length 1.
@@ -172,9 +200,15 @@ impl Vectors {
         &self.projection
     }
 
-    /// What tells which questions are to be refused.
+    /// The planes of the kinds of questions that no entry answers, for vectors that are not projected.
     pub fn planes(&self) -> &Planes {
         &self.planes
+    }
+
+    /// The same with the examples, projected.
+    pub fn kinds(&self) -> Kinds {
+        let examples = self.examples().map(|rows| rows.map(|row| self.row(row)).collect());
+        Kinds { planes: self.planes.clone(), examples }
     }
 
     /// The cosine of `query` (of this width, as the sentence encoder gives it) with each of the vectors `rows`, in order.
