@@ -21,12 +21,12 @@ use super::{
     encoder_base::{Config, EncoderBase, EncoderBaseError, POSITIONS, WORDS as TOKENS},
     import::ImportError,
     recipe,
-    sources::{ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG, SEARCHED, Sources, SourcesError, VOCABULARY},
+    sources::{ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG, PRODUCTS, SEARCHED, Sources, SourcesError, VOCABULARY},
     wordpiece::{self, Cut, CutError},
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 7, name: "encoder", revision: 3 };
+pub const STAGE: Stage = Stage { number: 7, name: "encoder", revision: 4 };
 
 /// What model and tokenizer may take in a bundle together, bytes.
 const BUDGET: u64 = 15_000_000;
@@ -150,7 +150,7 @@ pub fn origin(table: &recipe::Encoder, base: &EncoderBase, sources: &Sources) ->
     if table.adapter.is_some() {
         inputs.extend(sources.inputs(&[ENCODER_ADAPTER, ENCODER_ADAPTER_CONFIG]));
     }
-    inputs.extend(sources.inputs(&[VOCABULARY]));
+    inputs.extend(sources.inputs(&[VOCABULARY, PRODUCTS]));
     Origin::new(&STAGE, table, inputs)
 }
 
@@ -238,18 +238,19 @@ enum Form<'a> {
 }
 
 /// Words that are spelt right: those of the original's vocabulary, the most common first, then those that the language model's
-/// has besides.
+/// has besides, and names.
 fn words(tokenizer: &[u8], sources: &Sources) -> Result<Vec<String>, EncoderError> {
     let mut words = wordpiece::words(tokenizer)?;
-    let mut known: HashSet<String> = words.iter().cloned().collect();
-    for line in sources.read(VOCABULARY)?.lines() {
+    let known: HashSet<String> = words.iter().cloned().collect();
+    let pieces = sources.read(VOCABULARY)?;
+    let pieces = pieces.lines().filter_map(|line| {
         // After a space, in small letters: what begins with a capital is a name more often than not.
-        let piece = serde_json::from_str::<String>(line).unwrap_or_default();
-        let word = piece.strip_prefix('▁').unwrap_or_default();
-        if !word.is_empty() && word.chars().all(char::is_lowercase) && known.insert(word.into()) {
-            words.push(word.into());
-        }
-    }
+        let word = serde_json::from_str::<String>(line).unwrap_or_default().strip_prefix('▁')?.to_owned();
+        (!word.is_empty() && word.chars().all(char::is_lowercase)).then_some(word)
+    });
+    let mut named = HashSet::new();
+    let others = pieces.chain(sources.lines(PRODUCTS)?);
+    words.extend(others.filter(|word| !known.contains(word) && named.insert(word.clone())));
     Ok(words)
 }
 

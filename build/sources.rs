@@ -46,6 +46,9 @@ pub const STATE: &str = "data/text/state.txt";
 /// What is told apart from the questions about the entries, a line each.
 pub const TOLD_APART: [&str; 5] = [OFF_TOPIC, HARMFUL, UNANSWERABLE, ANSWERABLE, STATE];
 
+/// Names of products, active principles and beneficials, a word a line, which are no slips of the keyboard.
+pub const PRODUCTS: &str = "data/text/product-names.txt";
+
 /// The adapter that is shipped, and what it is.
 pub const ADAPTER: &str = "data/model/adapter_model.safetensors";
 /// Its description.
@@ -65,7 +68,7 @@ pub const SEARCHED: [&str; 5] =
 /// One of so many questions for how the greenhouse stands is kept to measure with.
 const HELD: usize = 6;
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     ENTRIES,
     CLIMATE,
     VOCABULARY,
@@ -82,6 +85,7 @@ const FILES: [&str; 16] = [
     UNANSWERABLE,
     ANSWERABLE,
     STATE,
+    PRODUCTS,
 ];
 
 /// Needed by some recipes only: where they are missing, what reads them says so.

@@ -263,6 +263,12 @@ fn a_result_above_the_budget_is_refused() {
 }
 
 #[test]
+fn names_of_products_are_words_that_are_known() {
+    let words = fs::read_to_string(crate::tiny_bundle::bundle().words()).unwrap();
+    assert!(["abamectin", "phytoseiulus"].map(|name| words.lines().filter(|word| *word == name).count()) == [1, 1]);
+}
+
+#[test]
 fn vectors_are_in_the_order_of_the_entries() {
     let bundle = crate::tiny_bundle::bundle();
     let knowledge = Knowledge::parse(&fs::read_to_string(bundle.knowledge()).unwrap()).unwrap();

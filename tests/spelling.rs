@@ -71,6 +71,14 @@ fn reviewed_text_is_never_changed() {
 }
 
 #[test]
+fn a_name_is_not_taken_apart_into_a_rare_word_and_a_small_one() {
+    let others: Vec<String> = (0..20_000).map(|number| format!("word{number}")).collect();
+    let general = |last| ["in", "or", "the"].into_iter().chain(others.iter().map(String::as_str)).chain([last]);
+    let with = |last| Spelling::new(&[], general(last)).mend("confidor inthe").into_owned();
+    assert_eq!((with("confid"), with("confidor")), ("confidor in the".into(), "confidor in the".into()));
+}
+
+#[test]
 fn without_any_word_nothing_is_mended() {
     assert_eq!(Spelling::new(&[], std::iter::empty()).mend("blosom end rot"), "blosom end rot");
 }

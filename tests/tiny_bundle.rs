@@ -180,6 +180,7 @@ pub fn repository(entries: &str) -> TempDir {
         (sources::UNANSWERABLE, "Will it rain?\n"),
         (sources::ANSWERABLE, "Is rain bad?\n"),
         (sources::STATE, "How is it now?\n"),
+        (sources::PRODUCTS, "confidor\n"),
         (sources::CALIBRATION_ENGLISH, "English\n"),
         (sources::CALIBRATION_KOREAN, "Korean\n"),
         ("NOTICE", "Gemma is provided under …\n"),

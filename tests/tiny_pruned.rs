@@ -9,8 +9,8 @@ use crate::{
         questions::{BROAD, NARROW, SENTENCES, WORDINGS},
         recipe::{BlockFormat, Prune, Quantize, Recipe},
         sources::{
-            ADAPTER, ADAPTER_CONFIG, CALIBRATION_ENGLISH, CALIBRATION_KOREAN, HELD_OUT_ENGLISH, Sources, TOLD_APART,
-            VOCABULARY,
+            ADAPTER, ADAPTER_CONFIG, CALIBRATION_ENGLISH, CALIBRATION_KOREAN, HELD_OUT_ENGLISH, PRODUCTS, Sources,
+            TOLD_APART, VOCABULARY,
         },
         split,
     },
@@ -64,7 +64,7 @@ pub fn repository() -> (TempDir, Sources) {
         let text: String = fs::read_to_string(root().join(name)).unwrap().chars().take(1000).collect();
         write(name, text.as_bytes());
     }
-    for name in TOLD_APART.into_iter().chain(["data/targets.toml", "data/refused_questions.json", NOTICE]) {
+    for name in TOLD_APART.into_iter().chain([PRODUCTS, "data/targets.toml", "data/refused_questions.json", NOTICE]) {
         write(name, &fs::read(root().join(name)).unwrap());
     }
     for name in [ADAPTER, ADAPTER_CONFIG, VOCABULARY] {

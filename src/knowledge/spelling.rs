@@ -171,9 +171,10 @@ impl Spelling {
             if !terms::says_nothing(left) && !terms::says_nothing(right) {
                 return None;
             }
+            // Nor may it become a rare word: "confidor" is no "confid or".
             let weight = |part: &str| {
-                let whole = part.len() >= SHORTEST || terms::says_nothing(part);
-                whole.then(|| self.known.get(part).copied()).flatten()
+                let place = self.words.binary_search_by(|known| (*known.word).cmp(part.as_bytes())).ok()?;
+                (part.len() >= SHORTEST || terms::says_nothing(part)).then_some(self.words[place].weight)
             };
             Some((weight(left)? + weight(right)? - self.total - SLIP * SPACE, SPACE, format!("{left} {right}")))
         });
