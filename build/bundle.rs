@@ -31,7 +31,7 @@ pub enum AssembleError {
     /// All files together are larger than the recipe allows.
     #[error(
         "the bundle takes {total} bytes, the recipe's [bundle] budget is {budget}: {parts}. Choose \"q4_0\" for more of \
-         [quantize], fewer pieces as [prune] vocabulary or [encoder] vocabulary, or raise the budget"
+         [quantize], fewer pieces as [prune] vocabulary or [encoder] vocabulary, fewer examples by [embed] apart, or raise the budget"
     )]
     OverBudget {
         /// Bytes of all files.

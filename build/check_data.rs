@@ -10,7 +10,7 @@ pub mod wording;
 
 use super::{
     questions::{self, Kind, Narrow, Question, QuestionsError, Refused, Wording},
-    sources::TOLD_APART,
+    sources::{PRODUCTS, TOLD_APART},
 };
 use likeness::{Pair, Vocabulary, closest_entries, closest_within};
 use sets::Split;
@@ -90,6 +90,8 @@ pub struct Data {
     pub refusals: Vec<Question>,
     /// What is told apart from questions about the entries, by file.
     pub told_apart: Vec<(&'static str, Vec<String>)>,
+    /// Names that are no slips of the keyboard.
+    pub names: Vec<String>,
     /// Text of data/README.md.
     pub readme: String,
 }
@@ -126,6 +128,7 @@ impl Data {
                 .into_iter()
                 .map(|name| Ok((name, text(name)?.lines().map(String::from).collect())))
                 .collect::<Result<_, CheckError>>()?,
+            names: text(PRODUCTS)?.lines().map(String::from).collect(),
             readme: text(README)?,
             entries,
         })
@@ -182,12 +185,13 @@ pub fn check(data: &Data, verbose: bool) -> Report {
     let learnt: Vec<String> =
         told_apart.iter().cloned().chain(refused.iter().map(|refused| refused.question.clone())).collect();
     let labelled: [&[Narrow]; 4] = [narrow, broad, sentences, wordings];
-    let tuning = [development.as_slice(), narrow_development, &data.refusals].concat();
+    let others = [development.as_slice(), narrow_development].concat();
+    let tuning = [&others[..], &data.refusals].concat();
     let split = Split::new(&[validation, test, narrow_test], &tuning, &labelled, &learnt, entries);
     let other_words: Vec<Question> = variants.iter().map(|(_, question)| question.clone()).collect();
     let reworded = Split::new(&[&other_words], &tuning, &labelled, &learnt, entries);
     let tuned = Split::new(&[development], &[], &[sentences, wordings], &told_apart, &[]);
-    let refusals = Split::new(&[&data.refusals], &[], &labelled, &learnt, entries);
+    let refusals = Split::new(&[&data.refusals], &others, &labelled, &learnt, entries);
     let tuned_narrow = Split::new(&[narrow_development], development, &labelled, &learnt, entries);
     let mut pairs = closest_entries(entries);
     let errors = [
@@ -219,6 +223,7 @@ pub fn check(data: &Data, verbose: bool) -> Report {
         sets::labelled("broad", broad, BROAD, entries),
         sets::labelled("sentence", sentences, SENTENCES, entries),
         sets::labelled("reworded", wordings, WORDINGS, entries),
+        sets::names(&data.names),
         split.leakage(),
         tuned.leakage(),
         refusals.leakage(),

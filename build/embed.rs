@@ -58,7 +58,8 @@ pub fn origin(table: &recipe::Embed, encoder: &Artifact, sources: &Sources) -> O
     Origin::new(&STAGE, table, inputs)
 }
 
-/// Writes the vectors of all entries, in their order, into `out`. `bar` counts texts.
+/// Writes the vectors of all entries, in their order, those of the examples, and what is learnt from both, into `out`. `bar` counts
+/// texts.
 ///
 /// # Errors
 /// [`EmbedError`].
@@ -97,8 +98,7 @@ pub fn run(
     ];
     let projection = projection::learn(table, &vectors, &learnt)?;
     let planes = Planes::new(projection.width(), planes.concat())?;
-    let examples = [&refused[0], &refused[1], &refused[2], &state];
-    let examples = examples.map(|kind| table.apart.map_or(Vec::new(), |most| apart(kind, &projection, most)));
+    let examples = [off_topic, harmful, unanswerable, &state].map(|kind| apart(kind, &projection, table.apart));
     let kinds = Kinds { planes, examples };
     for (name, projection) in [(RAW, Projection::identity(projection.width())), (VECTORS, projection)] {
         let bytes = Vectors::quantize(&vectors, projection, &kinds).to_bytes()?;

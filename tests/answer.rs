@@ -3,7 +3,7 @@
 
 use crate::{
     assistant::QUESTION,
-    tiny_bundle::{STATE_ASKED, bundle, judging, some_vector},
+    tiny_bundle::{HARMFUL, STATE_ASKED, bundle, judging, some_vector},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -126,6 +126,8 @@ fn what_is_not_about_tomatoes_is_refused_unread() {
     // What the search found nearest can be read all the same.
     assert_eq!(answer.nearest.len(), 3);
     assert!(answer.stats.prompt_tokens == 0 && answer.stats.reading.is_zero() && answer.mark().is_empty());
+    let harmful = with_readings(&mut answerer(), HARMFUL, &[(Quantity::Ec, 9.0)]);
+    assert_eq!((harmful.refused, harmful.text), (Some(Why::Unsafe), Lang::En.say(&Msg::Refusal(Why::Unsafe))));
 }
 
 /// What is answered while these are the readings.

@@ -66,11 +66,13 @@ fn one_fault_fails_the_run_and_is_named() {
     let leaked = data.narrow_test[0].question.clone();
     data.broad[0].question = format!("{leaked} zebras");
     data.development[0].facts[0].sentence = "zebras".into();
+    data.names[0] = "Zebras, zebras".into();
     let kept = data.narrow.iter().position(|question| question.entry == data.entries[0].id).unwrap();
     data.narrow[kept].answer[0] = "zebras".into();
     let errors = check_data::check(&data, true).errors;
     let narrow = format!("no sentence of {} is \"zebras\"", data.entries[0].id);
-    for words in ["is known from", "no sentence of its entries is \"zebras\"", &narrow] {
+    let name = "names of products: \"Zebras, zebras\"";
+    for words in ["is known from", "no sentence of its entries is \"zebras\"", &narrow, name] {
         assert!(errors.iter().any(|error| error.contains(words) && error.contains("zebras")), "{words}");
     }
     // Verbose changes what is shown, not what is found.

@@ -18,6 +18,7 @@ use crate::{
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::{fs, path::Path};
+use tomato_assistant::{bundle::VECTORS, knowledge::vectors::Vectors};
 
 /// Makes the vectors in `pipeline` anew, by `tables`.
 fn embed_again(pipeline: &Path, tables: &Tables, sources: &Sources) -> Artifact {
@@ -66,6 +67,9 @@ fn only_what_was_made_together_is_measured() {
     let report = measure(&tables).unwrap().text;
     assert!(report.contains("development: 1 questions") && report.contains("each left out of the index"), "{report}");
     assert!(report.contains(" of 1 off topic, "), "{report}");
+    let vectors = fs::read(pipeline.path().join("8-embed").join(VECTORS)).unwrap();
+    let vectors = Vectors::parse(&vectors, sources.searched().unwrap().entries()).unwrap();
+    assert!(vectors.examples().iter().all(|examples| examples.len() == 1), "{:?}", vectors.examples());
 
     let error = refused(&other);
     assert!(matches!(error, RetrievalError::OtherRecipe) && error.to_string().contains("--recipe FILE"), "{error}");

@@ -12,7 +12,7 @@ const WIDTH: usize = 12;
 const TELLING: usize = 4;
 
 fn table(steps: usize) -> Embed {
-    Embed { steps, entries: 8, learning_rate: 0.01, sharpness: 20.0, keep: 0.1, seed: 3, ridge: 0.001, apart: None }
+    Embed { steps, entries: 8, learning_rate: 0.01, sharpness: 20.0, keep: 0.1, seed: 3, ridge: 0.001, apart: 1.0 }
 }
 
 /// Twenty entries of six texts.

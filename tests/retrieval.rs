@@ -353,7 +353,7 @@ fn readings_out_of_range_let_a_vague_question_pass() {
 }
 
 #[test]
-fn what_lies_far_on_the_side_of_the_last_plane_asks_how_the_greenhouse_stands() {
+fn what_lies_on_the_side_of_the_last_plane_asks_how_the_greenhouse_stands() {
     let state = |odds: f32, harm: f32| {
         with_kinds("is it too warm in here?", [0.9, 0.1, 0.3], &[], &kinds([-9.0, harm, -9.0, odds], EVEN)).state
     };
@@ -378,7 +378,7 @@ fn an_example_nearer_than_any_entry_weighs_as_much_as_a_plane_and_one_far_away_t
 }
 
 #[test]
-fn what_lies_far_on_the_side_of_a_plane_is_refused_for_its_reason() {
+fn what_lies_on_the_side_of_a_plane_is_refused_for_its_reason() {
     let why = |question: &str, signals: &[&str], odds: [f32; 3]| {
         let [topic, harm, unknown] = odds;
         with_kinds(question, [0.9, 0.1, 0.3], signals, &kinds([topic, harm, unknown, 0.0], EVEN)).refused

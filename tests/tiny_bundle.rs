@@ -25,7 +25,7 @@ use tomato_assistant::{
     bundle::{self as files, Bundle, Provenance, VECTORS},
     engine::sentence::SentenceEncoder,
     knowledge::{
-        refusal::{Kinds, STATE},
+        refusal::{Kinds, STATE, Why},
         vectors::Vectors,
     },
 };
@@ -75,7 +75,8 @@ pub fn copy(to: &Path) {
 fn made(folder: &Path, head: Option<&[f32]>, gates: Option<Gates>) -> Result<Bundle, AssembleError> {
     let _ = fs::remove_dir_all(folder);
     let artifacts = Artifacts::open(folder).unwrap();
-    let mut recipe = recipe();
+    let mut recipe = Recipe::load(None).unwrap();
+    // Those of the recipe are for a real encoder.
     recipe.tables.bundle.gates = gates;
     let checkpoint = tiny::copied();
     if let Some(head) = head {
@@ -100,17 +101,18 @@ fn made(folder: &Path, head: Option<&[f32]>, gates: Option<Gates>) -> Result<Bun
     Ok(Bundle::open(&made?.dir)?)
 }
 
-/// What every bundle takes for a question for how the greenhouse stands.
+/// What every bundle takes for a question for how the greenhouse stands, and for a dangerous one.
 pub const STATE_ASKED: &str = "co2 now?";
+pub const HARMFUL: &str = "how much confidor per litre";
 
-/// The tiny encoder and the vectors of all entries: the same in every bundle. It knows no example but [`STATE_ASKED`].
+/// The tiny encoder and the vectors of all entries: the same in every bundle. It knows no example but these two.
 fn encoder() -> &'static (Artifact, Artifact) {
     static ENCODER: OnceLock<(Artifact, Artifact)> = OnceLock::new();
     ENCODER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-encoder");
         let _ = fs::remove_dir_all(&folder);
         let artifacts = Artifacts::open(&folder).unwrap();
-        let (encoder, embedded) = tiny_encoder::stages(&artifacts, &recipe().tables, sources());
+        let (encoder, embedded) = tiny_encoder::stages(&artifacts, &Recipe::load(None).unwrap().tables, sources());
         let knowledge = sources().searched().unwrap();
         let [raw, projected] = [embed::RAW, VECTORS]
             .map(|file| Vectors::parse(&fs::read(embedded.dir.join(file)).unwrap(), knowledge.entries()).unwrap());
@@ -119,6 +121,7 @@ fn encoder() -> &'static (Artifact, Artifact) {
         let tiny = SentenceEncoder::open(&model, &pieces).unwrap();
         let mut kinds = Kinds::none(raw.width());
         kinds.examples[STATE].push(tiny.encode(STATE_ASKED).unwrap());
+        kinds.examples[Why::Unsafe as usize].push(tiny.encode(HARMFUL).unwrap());
         let bytes = Vectors::quantize(&rows, projected.projection().clone(), &kinds).to_bytes().unwrap();
         let known = Artifacts::open(&folder.join("known")).unwrap();
         let vectors = known.produce(&embed::STAGE, embedded.record.origin, |out| {
@@ -126,13 +129,6 @@ fn encoder() -> &'static (Artifact, Artifact) {
         });
         (encoder, vectors.unwrap())
     })
-}
-
-/// The shipped one without what is for a real encoder: gates, and examples of what is to be refused.
-fn recipe() -> Recipe {
-    let mut recipe = Recipe::load(None).unwrap();
-    (recipe.tables.bundle.gates, recipe.tables.embed.apart) = (None, None);
-    recipe
 }
 
 /// Puts a selection head beside a checkpoint, where stage merge leaves it.

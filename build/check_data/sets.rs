@@ -36,6 +36,16 @@ pub fn counts(validation: &[Question], test: &[Question]) -> Vec<String> {
     complaints
 }
 
+/// A name is one word of small letters, and none stands twice, as an alphabetical list shows.
+pub fn names(names: &[String]) -> Vec<String> {
+    let wrong = names.iter().filter(|name| name.is_empty() || !name.bytes().all(|letter| letter.is_ascii_lowercase()));
+    let unordered = names.windows(2).filter(|pair| pair[0] >= pair[1]).map(|pair| &pair[1]);
+    wrong
+        .chain(unordered)
+        .map(|name| format!("names of products: {name:?} is no word of a to z, or not in order"))
+        .collect()
+}
+
 /// What each kind of question must have and must not have; `facts`: how many all but refusals have.
 pub fn forms(questions: &[Question], facts: RangeInclusive<usize>, entries: &[Entry]) -> Vec<String> {
     let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();

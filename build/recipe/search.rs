@@ -90,9 +90,8 @@ pub struct Embed {
     pub seed: u64,
     /// Cost of a weight's square in the planes that tell what is to be refused.
     pub ridge: f64,
-    /// Examples of what is to be refused are kept, but for those that come nearer than this (a cosine) to another of their kind;
-    /// without it none is, and only what the search finds too far from all entries is refused.
-    pub apart: Option<f64>,
+    /// Examples of what is to be refused are kept, but for those that come nearer than this (a cosine) to another of their kind.
+    pub apart: f64,
 }
 
 impl Embed {
@@ -114,7 +113,7 @@ impl Embed {
                 ("sharpness", &self.sharpness, sharp, "a number above 0, at most 80"),
                 ("keep", &self.keep, not_negative(self.keep), NOT_NEGATIVE),
                 ("ridge", &self.ridge, positive(self.ridge), POSITIVE),
-                ("apart", &self.apart.unwrap_or(1.0), self.apart.is_none_or(positive), POSITIVE),
+                ("apart", &self.apart, positive(self.apart), POSITIVE),
             ],
         )
     }

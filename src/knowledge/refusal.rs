@@ -2,7 +2,8 @@
 //! lies on the one side, what can be answered on the other, and examples of each kind. One more kind is what only the readings
 //! answer.
 //!
-//! Turns a vector of the sentence encoder into log odds. Does NOT know how they were learnt, nor when odds are enough.
+//! Turns a vector of the sentence encoder into the planes' log odds. Does NOT know how they were learnt, what the examples add to
+//! them (`retrieval`), nor when odds are enough.
 
 use super::vectors::VectorsError;
 use serde::{Deserialize, Serialize};

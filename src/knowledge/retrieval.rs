@@ -208,7 +208,7 @@ impl Index {
         known
     }
 
-    /// How well each entry matches, and the log odds that the question is of one of the kinds that none answers: even without a
+    /// How well each entry matches, and the log odds that the question is of each of the kinds that none answers; all 0 without a
     /// vector.
     fn parts(&self, query: &Query, words: &[String]) -> (Vec<Parts>, [f32; COUNT]) {
         let words = self.words.scores(words);

@@ -27,7 +27,7 @@ pub enum VectorsError {
     Count {
         /// Vectors in the file.
         found: usize,
-        /// Texts of the entries.
+        /// Texts of the entries, and examples.
         expected: usize,
     },
     /// A tensor of the wrong type or shape.
@@ -205,7 +205,7 @@ impl Vectors {
         &self.planes
     }
 
-    /// The same with the examples, projected.
+    /// The same with the examples as they are stored: to be quantized again where the projection changes nothing.
     pub fn kinds(&self) -> Kinds {
         let examples = self.examples().map(|rows| rows.map(|row| self.row(row)).collect());
         Kinds { planes: self.planes.clone(), examples }
