@@ -123,7 +123,7 @@ impl Data {
                 .map(Narrow::from)
                 .collect(),
             refused: questions::load(&root.join(questions::REFUSED))?,
-            refusals: questions::refusals(root)?,
+            refusals: questions::refusals(root)?.concat(),
             told_apart: TOLD_APART
                 .into_iter()
                 .map(|name| Ok((name, text(name)?.lines().map(String::from).collect())))

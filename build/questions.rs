@@ -224,6 +224,9 @@ struct Sorted {
     /// Why it is to be refused, if it is.
     #[serde(default)]
     why: Option<Why>,
+    /// It asks how the greenhouse stands, and nothing else.
+    #[serde(default)]
+    state: bool,
 }
 
 /// The sentences that answer a development question.
@@ -275,12 +278,13 @@ pub fn narrow_development(root: &Path, entries: &[Entry]) -> Result<Vec<Question
     Ok(load(&root.join(NARROW_DEVELOPMENT))?.into_iter().enumerate().map(question).collect())
 }
 
-/// The questions of the repository at `root` that tell what is refused wrongly and what rightly, without entries.
+/// The questions of the repository at `root` that tell what is refused wrongly and what rightly, without entries; and those for how
+/// the greenhouse stands.
 ///
 /// # Errors
 /// [`QuestionsError`].
-pub fn refusals(root: &Path) -> Result<Vec<Question>, QuestionsError> {
-    let question = |(number, Sorted { question, why }): (usize, Sorted)| Question {
+pub fn refusals(root: &Path) -> Result<[Vec<Question>; 2], QuestionsError> {
+    let question = |(number, Sorted { question, why, .. }): (usize, Sorted)| Question {
         id: format!("dr-{:03}", number + 1),
         category: None,
         question,
@@ -291,7 +295,9 @@ pub fn refusals(root: &Path) -> Result<Vec<Question>, QuestionsError> {
         entries: Vec::new(),
         facts: Vec::new(),
     };
-    Ok(load(&root.join(REFUSALS))?.into_iter().enumerate().map(question).collect())
+    let (state, sorted): (Vec<_>, Vec<_>) =
+        load(&root.join(REFUSALS))?.into_iter().enumerate().partition(|(_, sorted): &(usize, Sorted)| sorted.state);
+    Ok([sorted, state].map(|questions| questions.into_iter().map(question).collect()))
 }
 
 /// The other ways of asking the questions of the file `set`, which the file `variants` holds, each with its name; both of the

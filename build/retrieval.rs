@@ -37,6 +37,10 @@ use super::{
     sources::{self, STATE},
 };
 
+mod refusals;
+
+use refusals::{missed, refusals};
+
 /// Worst misses shown for each set.
 const MISSES: usize = 12;
 
@@ -166,19 +170,23 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
         }
         misses(&mut report, entries, &real);
     }
-    let sorted = questions::refusals(root)?;
+    let [sorted, asked_of_state] = questions::refusals(root)?;
     let (refuse, real): (Vec<&Question>, Vec<_>) = sorted.iter().partition(|question| question.kind == Kind::Refuse);
     let real = real.into_iter().map(&mut ask).collect::<Result<Vec<_>, _>>()?;
     report.push_str("\nof people who saw no file of this project\n");
     refusals(&mut report, &real, &refuse, &mut ask)?;
     let path = root.join(STATE);
-    let [_, state] = sources::state(&fs::read_to_string(&path).map_err(at(&path))?);
-    let taken = state.iter().map(|text| {
-        let understood = library.understand(text)?;
-        Ok(by_readings(&library.index.search(&understood.query(None, &[])), &understood.text))
-    });
-    let taken = taken.collect::<Result<Vec<bool>, EngineError>>()?.into_iter().filter(|taken| *taken).count();
-    let _ = writeln!(report, "\nquestions for how the greenhouse stands: {taken} of {} taken for such", state.len());
+    let [_, held] = sources::state(&fs::read_to_string(&path).map_err(at(&path))?);
+    let asked_of_state = asked_of_state.into_iter().map(|question| question.question).collect();
+    report.push_str("\nquestions for how the greenhouse stands, and how many are taken for such\n");
+    for (name, state) in [("that nothing learnt from", held), ("of people who saw no file", asked_of_state)] {
+        let mut taken = 0;
+        for text in &state {
+            let understood = library.understand(text)?;
+            taken += usize::from(by_readings(&library.index.search(&understood.query(None, &[])), &understood.text));
+        }
+        let _ = writeln!(report, "  {name}: {taken} of {}", state.len());
+    }
     let path = bundle.vectors();
     let shipped = Vectors::parse(&fs::read(&path).map_err(at(&path))?, entries)?;
     let left_out = paraphrases(entries, &raw, &shipped);
@@ -312,73 +320,6 @@ impl Asked {
         order.sort_by(|a, b| by(b).total_cmp(&by(a)));
         order.iter().take(count).position(|hit| self.accepted.contains(&hit.index))
     }
-}
-
-/// Those of `gates` that are missed, each with its figure; `refuse` in the order of [`Why::ALL`]. What was not asked at all is found
-/// by none.
-fn missed(gates: &recipe::Gates, real: &[Asked], refuse: &[Vec<Asked>; Why::ALL.len()]) -> Vec<String> {
-    let share = |asked: &[Asked], is: &dyn Fn(&Asked) -> bool| {
-        100.0 * asked.iter().filter(|one| is(one)).count() as f64 / asked.len().max(1) as f64
-    };
-    let mut missed = Vec::new();
-    for (gate, readings, least) in [("found", false, gates.found), ("found_by_readings", true, gates.found_by_readings)]
-    {
-        let of: Vec<&Asked> = real.iter().filter(|one| one.readings == readings).collect();
-        let share = found(&of, true, SHIPPED, 2);
-        if share < least {
-            let (count, which) = (of.len(), if readings { "with" } else { "without" });
-            missed.push(format!(
-                "{gate}: for {share:.1} % of {count} questions {which} readings an accepted entry is among the first two, \
-                 at least {least} % must be"
-            ));
-        }
-    }
-    // Where the readings answer instead of the entries, that is as bad.
-    let (lost, most, count) = (share(real, &|one| one.refused.is_some() || one.state), gates.real_refused, real.len());
-    if lost > most {
-        missed
-            .push(format!("real_refused: {lost:.1} % of {count} real questions are refused, at most {most} % may be"));
-    }
-    let bars = [gates.off_topic_refused, gates.harmful_refused, gates.unanswerable_refused];
-    for ((name, _), (asked, least)) in REASONS.iter().zip(refuse.iter().zip(bars)) {
-        let (share, count) = (share(asked, &|one| one.refused.is_some()), asked.len());
-        if share < least {
-            let gate = name.replace(' ', "_");
-            missed.push(format!(
-                "{gate}_refused: {share:.1} % of {count} questions that are {name} are refused, at least {least} % must be"
-            ));
-        }
-    }
-    missed
-}
-
-/// What questions to be refused are called, in the order of [`Why::ALL`].
-const REASONS: [(&str, Why); Why::ALL.len()] =
-    [("off topic", Why::OffTopic), ("harmful", Why::Unsafe), ("unanswerable", Why::Unanswerable)];
-
-/// How many real questions are refused, and of each kind of those that should be. Gives back these, in the order of [`Why::ALL`].
-fn refusals(
-    report: &mut String,
-    real: &[Asked],
-    refuse: &[&Question],
-    ask: &mut impl FnMut(&Question) -> Result<Asked, RetrievalError>,
-) -> Result<[Vec<Asked>; Why::ALL.len()], RetrievalError> {
-    let mut all = [const { Vec::new() }; Why::ALL.len()];
-    let refused = |asked: &[Asked]| asked.iter().filter(|one| one.refused.is_some()).count();
-    let _ = writeln!(report, "  refused: {} of {} real questions", refused(real), real.len());
-    let state = real.iter().filter(|one| one.state).count();
-    let _ = writeln!(report, "  taken for questions for how the greenhouse stands: {state} of {}", real.len());
-    for ((name, why), all) in REASONS.into_iter().zip(&mut all) {
-        let questions = refuse.iter().filter(|question| question.why == Some(why));
-        let asked = questions.map(|question| ask(question)).collect::<Result<Vec<_>, _>>()?;
-        if !asked.is_empty() {
-            let rightly = asked.iter().filter(|one| one.refused == Some(why)).count();
-            let line = format!("  refused: {} of {} {name}, {rightly} for that reason", refused(&asked), asked.len());
-            let _ = writeln!(report, "{line}");
-        }
-        *all = asked;
-    }
-    Ok(all)
 }
 
 /// The misses whose right entry stands lowest, and what was found instead.

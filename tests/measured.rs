@@ -55,7 +55,11 @@ fn only_what_was_made_together_is_measured() {
         (NARROW_DEVELOPMENT, r#"[{"entry": "one", "question": "Why so?", "answer": ["So."]}]"#.into()),
         (NARROW_TEST, "[]".into()),
         (TEST_VARIANTS, "[]".into()),
-        (REFUSALS, r#"[{"question": "How so?"}, {"question": "a goat", "why": "off_topic"}]"#.into()),
+        (
+            REFUSALS,
+            r#"[{"question": "How so?"}, {"question": "a goat", "why": "off_topic"}, {"question": "warm?", "state": true}]"#
+                .into(),
+        ),
     ] {
         fs::write(root.path().join(name), asked).unwrap();
     }
@@ -66,7 +70,9 @@ fn only_what_was_made_together_is_measured() {
     let refused = |tables: &Tables| measure(tables).err().unwrap();
     let report = measure(&tables).unwrap().text;
     assert!(report.contains("development: 1 questions") && report.contains("each left out of the index"), "{report}");
-    assert!(report.contains(" of 1 off topic, "), "{report}");
+    assert!(report.contains(" of 1 off topic, ") && report.contains("refused: 0 of 1 real"), "{report}");
+    // How the greenhouse stands: the repository's file has one line, which is learnt from.
+    assert!(report.contains("learnt from: 0 of 0") && report.contains("no file: 0 of 1\n"), "{report}");
     let vectors = fs::read(pipeline.path().join("8-embed").join(VECTORS)).unwrap();
     let vectors = Vectors::parse(&vectors, sources.searched().unwrap().entries()).unwrap();
     assert!(vectors.examples().iter().all(|examples| examples.len() == 1), "{:?}", vectors.examples());
