@@ -76,23 +76,34 @@ pub struct Counted {
 /// Counts the words and the fragments of documents; each is its fields with their weights. A word is cut up once, however
 /// often it stands somewhere, and added up before that: this is most of the time it takes to load the entries.
 pub fn count(documents: &[Vec<(f32, &str)>]) -> [Counted; 2] {
-    let mut known: HashMap<String, u32> = HashMap::new();
-    let mut sums = Sums::default();
+    // By their numbers; none for one that says nothing, which is looked up once too.
+    let mut known: HashMap<String, Option<u32>> = HashMap::new();
+    let (mut sums, mut next) = (Sums::default(), 0);
     let counted: Vec<Vec<(u32, f32)>> = documents
         .iter()
         .map(|fields| {
             for (weight, text) in fields {
-                for word in content_words(&folded(text)) {
-                    let next = known.len() as u32;
-                    let number = known.get(word).copied().unwrap_or_else(|| *known.entry(word.into()).or_insert(next));
-                    sums.add(number, *weight);
+                for word in folded(text).unicode_words() {
+                    let number = known.get(word).copied().unwrap_or_else(|| {
+                        let number = (!says_nothing(word)).then_some(next);
+                        next += u32::from(number.is_some());
+                        known.insert(word.into(), number);
+                        number
+                    });
+                    if let Some(number) = number {
+                        sums.add(number, *weight);
+                    }
                 }
             }
             sums.take()
         })
         .collect();
-    let mut words = vec![""; known.len()];
-    known.iter().for_each(|(word, &number)| words[number as usize] = word);
+    let mut words = vec![""; next as usize];
+    for (word, number) in &known {
+        if let Some(number) = number {
+            words[*number as usize] = word;
+        }
+    }
     let (whole, fragments) =
         rayon::join(|| Counted::new(&words, &counted, words_of), || Counted::new(&words, &counted, fragments_of));
     [whole, fragments]
