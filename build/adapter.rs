@@ -6,10 +6,13 @@
 use candle_core::{DType, Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fs, path::Path};
-use tomato_assistant::model::{
-    gemma3::Gemma3,
-    linear::{Linear, Lora},
-    selector::Selector,
+use tomato_assistant::{
+    knowledge::verdict::KINDS,
+    model::{
+        gemma3::Gemma3,
+        linear::{Linear, Lora},
+        selector::Selector,
+    },
 };
 
 use super::{
@@ -132,8 +135,9 @@ pub fn attach(
 ) -> candle_core::Result<(Vec<(String, Var)>, Selector)> {
     let mut variables = adapt_all(model, shape, draw)?;
     let hidden = model.config.hidden;
-    let start = uniform(draw, hidden + 1, 0.1 / (hidden as f64).sqrt());
-    let weight = Var::from_tensor(&Tensor::new(start, model.device())?)?;
+    let shape = (1 + KINDS, hidden + 1);
+    let start = uniform(draw, shape.0 * shape.1, 0.1 / (hidden as f64).sqrt());
+    let weight = Var::from_tensor(&Tensor::from_vec(start, shape, model.device())?)?;
     variables.push((SELECTOR.into(), weight.clone()));
     Ok((variables, Selector { weight: weight.as_tensor().clone() }))
 }
@@ -310,6 +314,11 @@ impl Adapter {
         if config.r == 0 || values.contains_key(SELECTOR) != head {
             return Err(fail("it has no rank, no selection head, or one that has no place".into()));
         }
+        if let Some(dims) =
+            values.get(SELECTOR).map(Tensor::dims).filter(|dims| dims.len() != 2 || dims[0] != 1 + KINDS)
+        {
+            return Err(fail(format!("its selection head is of shape {dims:?}, and {} rows are read", 1 + KINDS)));
+        }
         // The first by name: the same words every time.
         if let Some(fault) = values.keys().filter_map(|name| fault(name, &values, config.r)).min() {
             return Err(fail(fault));
@@ -330,12 +339,9 @@ impl Adapter {
         }
     }
 
-    /// The selection head's values, (hidden + 1).
-    ///
-    /// # Errors
-    /// None but candle's own.
-    pub fn selector(&self) -> candle_core::Result<Vec<f32>> {
-        self.values[SELECTOR].flatten_all()?.to_vec1()
+    /// The selection head's values, (1 + kinds, hidden + 1).
+    pub fn selector(&self) -> &Tensor {
+        &self.values[SELECTOR]
     }
 
     /// What is added to the weight called `name` in Hugging Face's names, (out, in); None where it has no adapter.

@@ -88,8 +88,11 @@ impl BytePairs {
     }
 }
 
-/// The two parts of an entry of `model.merges`.
+/// The two parts of an entry of `model.merges`: a pair, or one text with a space between them, which no piece holds.
 pub fn pair(merge: &Value) -> Option<(&str, &str)> {
+    if let Some(line) = merge.as_str() {
+        return line.split_once(' ');
+    }
     match merge.as_array()?.as_slice() {
         [left, right] => Some((left.as_str()?, right.as_str()?)),
         _ => None,

@@ -56,13 +56,14 @@ pub fn describe_training(record: Record) {
     let Some(kept) = curve.iter().find(|check| check.step == best) else { return };
     tell(&format!(
         "{:.2} M parameters trained on {tokens} tokens a pass in {:.0} s; kept step {best}: held-out loss {:.3}, {:.1} % of \
-         questions about details, {:.1} % of references right. It is used from now on; to ship it, copy adapter_model.safetensors, \
+         questions about details, {:.1} % of references, {:.1} % of questions' kinds right. It is used from now on; to ship it, copy adapter_model.safetensors, \
          adapter_config.json and training.json from this stage's folder into data/model",
         parameters as f64 / 1e6,
         curve.last().map_or(0.0, |check| check.seconds),
         kept.held_out,
         100.0 * kept.narrow,
-        100.0 * kept.reference
+        100.0 * kept.reference,
+        100.0 * kept.told
     ));
 }
 

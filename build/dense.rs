@@ -127,7 +127,7 @@ impl Dense {
             let json = fs::read_to_string(&path).map_err(at(&path))?;
             let config = config::Config::from_json(&json).map_err(|cause| DenseError::File { file: CONFIG, cause })?;
             let head = merge::selector(checkpoint)?;
-            let selector = head.map(|head| Tensor::new(head, device)).transpose()?.map(|weight| Selector { weight });
+            let selector = head.map(|head| head.to_device(device)).transpose()?.map(|weight| Selector { weight });
             (Weights::safetensors(&checkpoint.join(TENSORS), device)?, config, selector)
         };
         let mut tokenizer = vocabulary::load(&checkpoint.join(TOKENIZER))

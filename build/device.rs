@@ -5,6 +5,8 @@
 use candle_core::{Device, Error};
 use clap::ValueEnum;
 
+use super::heap;
+
 /// The kinds of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
@@ -34,13 +36,16 @@ pub enum DeviceError {
     },
 }
 
-/// The first device of this kind.
+/// The first device of this kind, for work that lasts: on the processor freed memory is kept for its next tensor.
 ///
 /// # Errors
 /// [`DeviceError`].
 pub fn open(kind: Kind) -> Result<Device, DeviceError> {
     let (name, opened) = match kind {
-        Kind::Cpu => return Ok(Device::Cpu),
+        Kind::Cpu => {
+            heap::keep();
+            return Ok(Device::Cpu);
+        }
         // One stream for all threads: each with its own, as in `new_cuda`, would not wait for what another one has begun.
         Kind::Cuda => ("cuda", Device::new_cuda_with_stream(0)),
         Kind::Metal => ("metal", Device::new_metal(0)),

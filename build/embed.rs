@@ -24,7 +24,7 @@ use super::{
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 8 };
+pub const STAGE: Stage = Stage { number: 8, name: "embed", revision: 9 };
 
 /// The vectors as the encoder gives them, for measuring what the projection is worth.
 pub const RAW: &str = "raw.safetensors";

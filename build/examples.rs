@@ -4,7 +4,7 @@
 //! besides the right entry. Held-out entries (see `split`) go into a set of their own, whole. Validation, test and development
 //! questions are not known here. Does NOT know tokens or the model.
 
-use std::{collections::HashMap, time::UNIX_EPOCH};
+use std::{collections::HashMap, ops, time::UNIX_EPOCH};
 use tomato_assistant::{
     answer::readings,
     climate::{Level, Measure, Period, Quantity, Range, Reading, Snapshot, Stage, Targets, assess},
@@ -12,6 +12,7 @@ use tomato_assistant::{
         Entry,
         retrieval::{Index, Query},
         sentences::sentences,
+        verdict::{DETAIL, WHOLE},
     },
     prompt::{self, Part, Passage},
     text::Lang,
@@ -19,13 +20,16 @@ use tomato_assistant::{
 
 use super::{
     draw::Draw,
+    projection::is_held,
     questions::{BROAD, NARROW, Narrow, Refused, SENTENCES},
     split::held_out,
 };
 
 mod files;
+pub mod kinds;
 
 pub use files::{ExamplesError, Files, inputs};
+pub use kinds::{Asked, Questions, only};
 
 /// What an example teaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +74,8 @@ pub struct Example {
     pub wanted: Vec<Wanted>,
     /// Place of the right one among the references; None where it is missing or nothing is right.
     pub right: Option<usize>,
+    /// Of what kinds the question may be, as in [`Asked`].
+    pub kinds: ops::Range<usize>,
 }
 
 /// Share of the examples whose right reference is not there.
@@ -167,7 +173,9 @@ impl Material<'_> {
             }
         }
         for (place, entry) in self.entries.iter().enumerate() {
-            let mut paraphrases: Vec<&String> = entry.paraphrases.iter().collect();
+            let paraphrases = entry.paraphrases.iter().enumerate();
+            let mut paraphrases: Vec<&String> =
+                paraphrases.filter(|(own, _)| !is_held(*own)).map(|(_, own)| own).collect();
             maker.draw.shuffle(&mut paraphrases);
             for paraphrase in paraphrases.into_iter().take(PARAPHRASES) {
                 sort(&entry.id, maker.open(Kind::Paraphrase, place, paraphrase, None));
@@ -181,7 +189,7 @@ impl Material<'_> {
         for (number, refused) in self.refused.iter().enumerate() {
             // One in ten, as of the entries.
             let apart = number % 10 == 0;
-            let example = maker.refused(&refused.question, apart);
+            let example = maker.refused(refused, apart);
             if apart { held.push(example) } else { training.push(example) }
         }
         maker.draw.shuffle(&mut training);
@@ -245,6 +253,12 @@ impl Maker<'_> {
             sentences(&entries[place].output).map(of)
         });
         Example {
+            kinds: match kind {
+                Kind::Narrow => only(DETAIL),
+                Kind::Broad | Kind::Paraphrase => only(WHOLE),
+                // "Anything wrong?" is for the readings, "The plants look tired" is not.
+                Kind::Readings | Kind::Missing | Kind::Refused => 0..0,
+            },
             kind: if missing { Kind::Missing } else { kind },
             question: question.into(),
             readings,
@@ -255,13 +269,14 @@ impl Maker<'_> {
     }
 
     /// Nothing answers it.
-    fn refused(&mut self, question: &str, held: bool) -> Example {
+    fn refused(&mut self, Refused { question, why }: &Refused, held: bool) -> Example {
         let count = self.count();
         let readings = self.idle_readings();
         let references = self.near(question, (None, held), count);
         let of = |&place: &usize| sentences(&self.material.entries[place].output).count();
         let wanted = vec![Wanted::No; references.iter().map(of).sum()];
-        Example { kind: Kind::Refused, question: question.into(), readings, references, wanted, right: None }
+        let (question, kinds) = (question.clone(), only(*why as usize));
+        Example { kind: Kind::Refused, question, readings, references, wanted, right: None, kinds }
     }
 
     /// A house with one or two readings out of range, a vague question, and an entry that these readings make relevant.

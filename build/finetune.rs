@@ -2,10 +2,11 @@
 //! a question.
 //!
 //! Low-rank adapters on a frozen f32 model, steps of a token budget, AdamW with warm-up and cosine. On the processor examples are
-//! read one at a time, without padding; on a GPU those of a step together. A run that was killed goes on from its last checkpoint. Or, without training: the adapter that is in
+//! read one at a time, without padding; on a GPU those of a step together. Each step also learns of what kind some questions
+//! without references are. A run that was killed goes on from its last checkpoint. Or, without training: the adapter that is in
 //! the repository. Does NOT know how answers are put together.
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use super::{
     checkpoint::TENSORS,
     dense::{Dense, DenseError},
     draw::Draw,
-    examples::{self, ExamplesError},
+    examples::{self, ExamplesError, kinds},
     recipe,
     resume::{self, Progress},
     sources::{ADAPTER, ADAPTER_CONFIG, Sources},
@@ -27,10 +28,10 @@ use super::{
 
 pub mod objective;
 
-use objective::{LONGEST, Measured, Ready};
+use objective::{Alone, LONGEST, Measured, Ready, Told};
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 4, name: "finetune", revision: 3 };
+pub const STAGE: Stage = Stage { number: 4, name: "finetune", revision: 4 };
 
 /// The training's record: how the loss fell.
 pub const CURVE: &str = "training.json";
@@ -68,7 +69,7 @@ pub enum FinetuneError {
 pub fn origin(table: &recipe::Finetune, checkpoint: &Artifact, sources: &Sources, train: bool) -> Origin {
     let mut inputs = checkpoint.inputs();
     inputs.extend(match train {
-        true => examples::inputs(sources),
+        true => examples::inputs(sources).into_iter().chain(kinds::inputs(sources)).collect(),
         false => sources.inputs(&[ADAPTER, ADAPTER_CONFIG]),
     });
     Origin::new(&STAGE, &(table, train), inputs)
@@ -106,19 +107,29 @@ struct Place {
     pending: (f64, usize),
 }
 
+/// How much the kinds of the questions without references count beside the choice among sentences.
+const QUESTIONS_WEIGHT: f64 = 0.5;
+
+/// Questions without references that are read together on the processor: the same many on any number of cores, for the same sums.
+const TOGETHER: usize = 8;
+
 /// One line of the training's record.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Check {
     /// Steps done.
     pub step: usize,
-    /// Mean loss of the training examples since the line before.
+    /// Mean loss of the training examples since the line before, with what their kinds add.
     pub training: f64,
-    /// Mean loss of the held-out examples.
+    /// Mean loss of the choice in the held-out examples.
     pub held_out: f64,
     /// Of the held-out questions about details, those whose best sentence answers; share of 1.
     pub narrow: f64,
     /// Of the held-out questions with their reference, those whose best sentence is of it; share of 1.
     pub reference: f64,
+    /// How little of a softmax lies on the right kinds of held-out questions, as -ln, in the mean.
+    pub kinds: f64,
+    /// Of these questions, those whose likeliest kind is right; share of 1.
+    pub told: f64,
     /// Seconds since the beginning, of all runs together.
     pub seconds: f64,
 }
@@ -132,18 +143,20 @@ pub struct Record {
     pub examples: BTreeMap<String, usize>,
     /// Held-out ones.
     pub held_out: usize,
+    /// Questions without references to learn from, and held-out ones of a check.
+    pub questions: [usize; 2],
     /// Tokens of one pass over the examples.
     pub tokens: usize,
     /// Numbers that are trained.
     pub parameters: usize,
     /// How it went.
     pub curve: Vec<Check>,
-    /// The step whose values were kept: the lowest held-out loss.
+    /// The step whose values were kept: the lowest held-out loss, kinds included.
     pub best: usize,
 }
 
-/// Trains on the Hugging Face folder `checkpoint` and writes the adapter with the lowest held-out loss into `out`. What is
-/// needed to go on is kept below `work`, until [`forget`]. It computes on `device`; `bar` counts tokens.
+/// Trains on the Hugging Face folder `checkpoint` and writes the adapter with the lowest held-out loss, kinds included, into `out`.
+/// What is needed to go on is kept below `work`, until [`forget`]. It computes on `device`; `bar` counts tokens.
 ///
 /// # Errors
 /// [`FinetuneError`].
@@ -159,9 +172,13 @@ pub fn train(
     let mut dense = Dense::open(&checkpoint.dir, LONGEST, device)?;
     let (training, held_out) = objective::examples(&dense, table.seed, sources)?;
     // Each of them once in so many: a check must not take longer than what it checks.
-    let every = (held_out.len() / table.check_examples.max(1)).max(1);
-    let held_out: Vec<Ready> = held_out.into_iter().step_by(every).collect();
-    if training.is_empty() || held_out.is_empty() {
+    let every = |count: usize| (count / table.check_examples.max(1)).max(1);
+    let every_example = every(held_out.len());
+    let held_out: Vec<Ready> = held_out.into_iter().step_by(every_example).collect();
+    let (questions, questions_held_out) = objective::questions(&dense, table.seed, sources)?;
+    let every_question = every(questions_held_out.len());
+    let questions_held_out: Vec<Alone> = questions_held_out.into_iter().step_by(every_question).collect();
+    if training.is_empty() || held_out.is_empty() || questions.is_empty() || questions_held_out.is_empty() {
         return Err(FinetuneError::NoExamples);
     }
     let (variables, selector) = adapter::attach(&mut dense.model, &table.shape, &mut Draw::new(table.seed))?;
@@ -173,9 +190,11 @@ pub fn train(
     let mut examples = BTreeMap::new();
     training.iter().for_each(|example| *examples.entry(format!("{:?}", example.kind).to_lowercase()).or_default() += 1);
     log::info!(
-        "{} examples {examples:?}, {tokens} tokens; {} held out; {parameters} parameters",
+        "{} examples {examples:?}, {tokens} tokens, {} held out; {} questions alone, {} held out; {parameters} parameters",
         training.len(),
-        held_out.len()
+        held_out.len(),
+        questions.len(),
+        questions_held_out.len()
     );
 
     let origin = origin(table, checkpoint, sources, true);
@@ -206,6 +225,22 @@ pub fn train(
             progress.own.pending.0 += losses.iter().sum::<f64>();
             progress.own.pending.1 += losses.len();
         }
+        // Short ones are read together on the processor too.
+        let asked = progress.steps * table.questions..(progress.steps + 1) * table.questions;
+        let asked: Vec<(usize, &Alone)> = asked.map(|number| (number, &questions[number % questions.len()])).collect();
+        let together = match () {
+            () if table.dropout > 0.0 => 1,
+            () if device.is_cpu() => TOGETHER,
+            () => asked.len(),
+        };
+        let learnt: Vec<_> = asked
+            .par_chunks(together)
+            .with_max_len(1)
+            .map(|questions| run.learn_kinds(table, questions, &adam))
+            .collect();
+        for gradients in learnt {
+            adam.add(&gradients?, (QUESTIONS_WEIGHT / asked.len() as f64) as f32);
+        }
         adam.health()?;
         let norm = adam.step(rate(table, progress.steps, read as f64 / total as f64))?;
         progress.steps += 1;
@@ -217,8 +252,10 @@ pub fn train(
         }
         if steps.is_multiple_of(table.check_every) || progress.own.seen >= table.epochs * training.len() {
             let Measured { loss, narrow, reference } = objective::measure(&run.dense.model, &run.selector, &held_out)?;
+            let Told { loss: kinds, right: told } =
+                objective::tell(&run.dense.model, &run.selector, &questions_held_out)?;
             let training = progress.own.pending.0 / progress.own.pending.1.max(1) as f64;
-            let check = Check { step: steps, training, held_out: loss, narrow, reference, seconds };
+            let check = Check { step: steps, training, held_out: loss, narrow, reference, kinds, told, seconds };
             log::info!("{check:?}");
             progress.own.pending = (0.0, 0);
             progress.own.curve.push(check);
@@ -236,6 +273,7 @@ pub fn train(
         table: table.clone(),
         examples,
         held_out: held_out.len(),
+        questions: [questions.len(), questions_held_out.len()],
         tokens,
         parameters,
         curve: progress.own.curve,
@@ -255,14 +293,14 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The model that learns from `example`, of which `seen` were seen before. What drops out is drawn from that number and
-    /// the seed, so that it is the same in a run that was killed, and on any core.
-    fn dropped_out(&self, table: &recipe::Finetune, seen: usize, example: &Ready) -> candle_core::Result<Gemma3> {
+    /// The model that learns from an example of so many `tokens`, before which `seen` were seen. What drops out is drawn from that
+    /// number and the seed, so that it is the same in a run that was killed, and on any core.
+    fn dropped_out(&self, table: &recipe::Finetune, seen: usize, tokens: usize) -> candle_core::Result<Gemma3> {
         if table.dropout == 0.0 {
             return Ok(self.dense.model.clone());
         }
         let mut draw = Draw::new(table.seed ^ Draw::new(seen as u64).bits());
-        adapter::drop_out(&self.dense.model, table.dropout, example.ids.len(), &mut draw)
+        adapter::drop_out(&self.dense.model, table.dropout, tokens, &mut draw)
     }
 
     /// The losses of examples, each with how many were seen before it, and the gradients of their sum. With dropout it is one.
@@ -273,14 +311,29 @@ impl Run<'_> {
         adam: &Adam,
     ) -> candle_core::Result<(Vec<f64>, Vec<Vec<f32>>)> {
         let (seen, first) = examples[0];
-        let model = self.dropped_out(table, seen, first)?;
+        let model = self.dropped_out(table, seen, first.ids.len())?;
         let examples: Vec<&Ready> = examples.iter().map(|&(_, example)| example).collect();
-        let scores = objective::scores(&model, &self.selector, &examples, Pass::Train)?;
-        let losses = examples.iter().zip(&scores).map(|(example, scores)| objective::loss(example, scores));
-        let losses = Tensor::stack(&losses.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
+        let said = objective::say(&model, &self.selector, &examples, Pass::Train)?;
+        let losses = objective::losses(&examples, &said)?;
         self.bar.inc(examples.iter().map(|example| example.ids.len() as u64).sum());
         let each = losses.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
         Ok((each, adam.gradients(&losses.sum_all()?.backward()?)?))
+    }
+
+    /// The gradients of the sum of the losses of questions alone, each with its number. With dropout it is one.
+    fn learn_kinds(
+        &self,
+        table: &recipe::Finetune,
+        questions: &[(usize, &Alone)],
+        adam: &Adam,
+    ) -> candle_core::Result<Vec<Vec<f32>>> {
+        let (number, first) = questions[0];
+        // Counted from the other end: no example drops out alike.
+        let model = self.dropped_out(table, usize::MAX - number, first.ids.len())?;
+        let questions: Vec<&Alone> = questions.iter().map(|&(_, question)| question).collect();
+        let kinds = objective::kinds(&model, &self.selector, &questions, Pass::Train)?;
+        let losses = objective::kind_losses(&kinds, questions.iter().map(|question| &question.kinds))?;
+        adam.gradients(&losses.sum_all()?.backward()?)
     }
 }
 
@@ -290,13 +343,20 @@ fn rate(table: &recipe::Finetune, steps: usize, done: f64) -> f64 {
     table.learning_rate * warm * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
 }
 
-/// The step of the check with the lowest held-out loss, the first of equals.
+impl Check {
+    /// What is to be lowest.
+    fn sum(&self) -> f64 {
+        self.held_out + QUESTIONS_WEIGHT * self.kinds
+    }
+}
+
+/// The step of the check with the lowest sum of held-out losses, the first of equals.
 fn lowest(curve: &[Check]) -> Option<usize> {
-    curve.iter().min_by(|a, b| a.held_out.total_cmp(&b.held_out)).map(|check| check.step)
+    curve.iter().min_by(|a, b| a.sum().total_cmp(&b.sum())).map(|check| check.step)
 }
 
 /// Whether the last `patience` checks brought nothing better.
 fn stale(curve: &[Check], patience: usize) -> bool {
-    let best = curve.iter().enumerate().min_by(|(_, a), (_, b)| a.held_out.total_cmp(&b.held_out));
+    let best = curve.iter().enumerate().min_by(|(_, a), (_, b)| a.sum().total_cmp(&b.sum()));
     best.is_some_and(|(at, _)| curve.len() - 1 - at >= patience)
 }

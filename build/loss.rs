@@ -16,7 +16,7 @@ use super::{
     dense::{Dense, DenseError, Loss},
     finetune::{
         FinetuneError,
-        objective::{self, LONGEST, Measured},
+        objective::{self, LONGEST, Measured, Told},
     },
     recipe::Tables,
     sources::{Sources, SourcesError},
@@ -86,6 +86,11 @@ pub fn run(
             100.0 * reference
         )
         .expect("a string takes any text");
+        let (_, held_out) = objective::questions(&model, finetune.seed, &sources)?;
+        let Told { loss, right } = objective::tell(&model.model, selector, &held_out)?;
+        let (count, right) = (held_out.len(), 100.0 * right);
+        writeln!(table, "kinds of questions, {count} held-out ones: loss {loss:.4}; {right:.1} % right")
+            .expect("a string takes any text");
     }
     Ok(table)
 }

@@ -20,7 +20,7 @@ use super::{
 /// This stage.
 pub const STAGE: Stage = Stage { number: 5, name: "merge", revision: 1 };
 
-/// The selection head's file beside a merged checkpoint, and its one tensor: (hidden + 1).
+/// The selection head's file beside a merged checkpoint, and its one tensor: (1 + kinds, hidden + 1).
 pub const SELECTOR: &str = "selector.safetensors";
 const SELECTOR_TENSOR: &str = "selector.weight";
 
@@ -65,8 +65,7 @@ pub fn run(checkpoint: &Artifact, adapter: &Path, out: &Path, bar: &ProgressBar)
     let adapter = Adapter::open(adapter)?;
     add(checkpoint, &adapter, out, bar)?;
     let compute = |cause| MergeError::Compute { name: SELECTOR_TENSOR.into(), cause };
-    let values = adapter.selector().map_err(compute)?;
-    let head = Tensor::new(values, &Device::Cpu).map_err(compute)?;
+    let head = adapter.selector().contiguous().map_err(compute)?;
     Ok(artifact::save(&out.join(SELECTOR), &HashMap::from([(SELECTOR_TENSOR.into(), head)]))?)
 }
 
@@ -111,13 +110,14 @@ pub fn add(checkpoint: &Artifact, adapter: &Adapter, out: &Path, bar: &ProgressB
 ///
 /// # Errors
 /// A file that is none.
-pub fn selector(checkpoint: &Path) -> candle_core::Result<Option<Vec<f32>>> {
+pub fn selector(checkpoint: &Path) -> candle_core::Result<Option<Tensor>> {
     let path = checkpoint.join(SELECTOR);
     if !path.exists() {
         return Ok(None);
     }
     match candle_core::safetensors::load(&path, &Device::Cpu)?.get(SELECTOR_TENSOR) {
-        Some(head) => Ok(Some(head.to_vec1()?)),
+        Some(head) if head.rank() == 2 => Ok(Some(head.clone())),
+        Some(head) => candle_core::bail!("{} holds a {SELECTOR_TENSOR} of shape {:?}", path.display(), head.dims()),
         None => candle_core::bail!("{} holds no {SELECTOR_TENSOR}", path.display()),
     }
 }

@@ -7,6 +7,7 @@
 use candle_core::quantized::gguf_file::Value;
 use serde::Deserialize;
 use std::{collections::HashMap, fs, path::Path};
+use tomato_assistant::engine::vocabulary::Merge;
 
 use super::{checkpoint::TOKENIZER, import::ImportError};
 
@@ -39,14 +40,6 @@ struct Model {
     merges: Vec<Merge>,
 }
 
-/// Written as a pair since tokenizers 0.20, before as one string.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Merge {
-    Pair([String; 2]),
-    Line(String),
-}
-
 /// A tokenizer as GGUF metadata.
 #[derive(Debug)]
 pub struct Pieces {
@@ -77,12 +70,8 @@ impl Pieces {
     fn new(file: TokenizerFile, rows: usize) -> Result<Pieces, String> {
         let mut ranks: HashMap<String, usize> = HashMap::with_capacity(file.model.merges.len());
         for (rank, merge) in file.model.merges.iter().enumerate() {
-            let piece = match merge {
-                Merge::Pair(pair) => pair.concat(),
-                // Pieces hold no space (it is written ▁), so the one space is the separator.
-                Merge::Line(line) => line.replacen(' ', "", 1),
-            };
-            ranks.entry(piece).or_insert(rank);
+            let Merge(left, right) = merge;
+            ranks.entry([left.as_str(), right].concat()).or_insert(rank);
         }
         // A row without a piece, and a piece that no merge makes, come last.
         let last = -(file.model.merges.len() as f32);

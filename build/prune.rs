@@ -45,7 +45,7 @@ use super::{
 };
 
 /// This stage.
-pub const STAGE: Stage = Stage { number: 2, name: "prune", revision: 2 };
+pub const STAGE: Stage = Stage { number: 2, name: "prune", revision: 3 };
 
 /// What was measured while layers and neurons were taken out.
 pub const RECORD: &str = "prune.json";

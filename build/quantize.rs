@@ -93,6 +93,7 @@ pub fn run(
     let mut metadata = metadata::gguf(&config, table.ffn, checkpoint)?;
     if let Some(head) = merge::selector(checkpoint).map_err(ImportError::from)? {
         // In the metadata, since llama.cpp opens no file with tensors that it does not know.
+        let head = head.flatten_all().and_then(|head| head.to_vec1()).map_err(ImportError::from)?;
         metadata.push((SELECTOR_KEY.into(), Value::Array(head.into_iter().map(Value::F32).collect())));
     }
     let path = out.join(MODEL);

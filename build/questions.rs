@@ -46,7 +46,7 @@ pub const SENTENCES: &str = "data/sentence_questions.json";
 
 /// Whole questions with the half of an entry that answers them.
 pub const BROAD: &str = "data/broad_questions.json";
-/// The entries' questions in quite other words, to be found by.
+/// The entries' questions in quite other words, to be found by; some teach the model what whole questions are.
 pub const WORDINGS: &str = "data/wordings.json";
 /// Questions to learn refusing from.
 pub const REFUSED: &str = "data/refused_questions.json";

@@ -173,6 +173,8 @@ pub struct Finetune {
     pub warmup: usize,
     /// Tokens of a step, at least.
     pub tokens: usize,
+    /// Questions without references of a step, besides: they teach what kinds of questions there are.
+    pub questions: usize,
     /// Times that each example is seen.
     pub epochs: usize,
     /// AdamW's weight decay.
@@ -181,7 +183,7 @@ pub struct Finetune {
     pub clip: f64,
     /// Steps between two checks, at which the run can go on later.
     pub check_every: usize,
-    /// Held-out examples of a check, about.
+    /// Held-out examples of a check, about, and as many held-out questions without references.
     pub check_examples: usize,
     /// Checks without a better one after which training ends.
     pub patience: usize,
@@ -202,6 +204,7 @@ impl Finetune {
             &[
                 ("learning_rate", &self.learning_rate, positive(self.learning_rate), POSITIVE),
                 ("tokens", &self.tokens, self.tokens > 0, COUNT),
+                ("questions", &self.questions, self.questions > 0, COUNT),
                 ("epochs", &self.epochs, self.epochs > 0, COUNT),
                 ("weight_decay", &self.weight_decay, not_negative(self.weight_decay), NOT_NEGATIVE),
                 ("clip", &self.clip, positive(self.clip), POSITIVE),

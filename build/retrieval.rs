@@ -2,26 +2,29 @@
 //!
 //! Turns the built bundle's entries, vectors and encoder and the question sets into a table: words alone, with fragments,
 //! meaning alone, all together, each with and without the learnt projection. Paraphrases that nothing was tuned on are left
-//! out of the index in turn. Holds a bundle against the recipe's gates. Does NOT know the model.
+//! out of the index in turn. The model says of what kind questions are. Holds a bundle against the recipe's gates. Does NOT know how
+//! sentences are chosen.
 
 use rayon::prelude::*;
 use std::{
     collections::{BTreeMap, HashSet},
     fmt::Write,
     fs,
+    ops::ControlFlow,
     path::Path,
     time::{Duration, Instant},
 };
 use tomato_assistant::{
-    answer::{Library, OpenError},
+    answer::{self, Library, OpenError},
     bundle::{Bundle, BundleError, VECTORS},
     climate::{Period, Targets, assess},
-    engine::EngineError,
+    engine::{Engine, EngineError},
     knowledge::{
         Entry,
         projection::Projection,
-        retrieval::{Found, Hit, Index, Query},
+        retrieval::{Hit, Index, Query},
         vectors::{Vectors, VectorsError},
+        verdict::Verdict,
     },
     text::Lang,
 };
@@ -135,6 +138,7 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
     let started = Instant::now();
     let library = Library::open(&bundle)?;
     let loaded = started.elapsed();
+    let mut engine = Engine::open(&bundle.model(), &bundle.tokenizer())?;
     let entries = library.knowledge.entries();
     let path = embedded.dir.join(embed::RAW);
     let raw = Vectors::parse(&fs::read(&path).map_err(at(&path))?, entries)?;
@@ -142,7 +146,7 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
 
     let (mut report, mut times, mut below) = (String::new(), Vec::new(), Vec::new());
     let mut ask = |question: &Question| {
-        let (asked, time) = ask(&library, Some(&plain), question)?;
+        let (asked, time) = ask(&library, &mut engine, Some(&plain), question)?;
         times.push(time);
         Ok(asked)
     };
@@ -177,19 +181,30 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
     refusals(&mut report, &real, &refuse, &mut ask)?;
     let path = root.join(STATE);
     let [_, held] = sources::state(&fs::read_to_string(&path).map_err(at(&path))?);
+    report.push_str(
+        "\nquestions for how the greenhouse stands, and how many are answered by the readings if there are any\n",
+    );
     let asked_of_state = asked_of_state.into_iter().map(|question| question.question).collect();
-    report.push_str("\nquestions for how the greenhouse stands, and how many are taken for such\n");
     for (name, state) in [("that nothing learnt from", held), ("of people who saw no file", asked_of_state)] {
-        let mut taken = 0;
+        let (mut taken, mut first, mut refused) = (0, 0, 0);
         for text in &state {
             let understood = library.understand(text)?;
-            taken += usize::from(by_readings(&library.index.search(&understood.query(None, &[])), &understood.text));
+            let found = library.index.search(&understood.query(None, &[]));
+            let verdict = found.evidence.verdict(hear(&mut engine, &understood.text)?.as_deref());
+            let alone = by_readings(verdict, &understood.text);
+            taken += usize::from(alone);
+            first += usize::from(verdict.state && !alone);
+            refused += usize::from(verdict.refused.is_some() && !verdict.state);
         }
-        let _ = writeln!(report, "  {name}: {taken} of {}", state.len());
+        let _ = writeln!(
+            report,
+            "  {name}: {taken} by these alone, {first} by these and an entry, {refused} refused, of {}",
+            state.len()
+        );
     }
     let path = bundle.vectors();
     let shipped = Vectors::parse(&fs::read(&path).map_err(at(&path))?, entries)?;
-    let left_out = paraphrases(entries, &raw, &shipped);
+    let left_out = paraphrases(entries, &mut engine, &raw, &shipped)?;
     table_of(&mut report, "paraphrases that nothing learnt from, each left out of the index in turn", &left_out);
     let refused = left_out.iter().filter(|one| one.refused.is_some()).count();
     let _ = writeln!(report, "  refused: {refused} of {} real questions", left_out.len());
@@ -210,35 +225,48 @@ pub fn run(pipeline: &Path, tables: &recipe::Tables, root: &Path) -> Result<Repo
 /// [`RetrievalError`].
 pub fn below(gates: &recipe::Gates, bundle: &Bundle, path: &Path) -> Result<Vec<String>, RetrievalError> {
     let library = Library::open(bundle)?;
+    let mut engine = Engine::open(&bundle.model(), &bundle.tokenizer())?;
     let (mut real, mut refuse) = (Vec::new(), [const { Vec::new() }; Why::ALL.len()]);
     for question in questions::load::<Question>(path)? {
         let set = question.why.map_or(&mut real, |why| &mut refuse[why as usize]);
-        set.push(ask(&library, None, &question)?.0);
+        set.push(ask(&library, &mut engine, None, &question)?.0);
     }
     Ok(missed(gates, &real, &refuse))
 }
 
-/// Whether the readings answer the question `text`, for which this was found: neither the plane nor a word asks for more.
-fn by_readings(found: &Found, text: &str) -> bool {
-    found.state && Lang::En.state_asked(text).is_some()
+/// What the model says of the kind of `question`.
+fn hear(engine: &mut Engine, question: &str) -> Result<Option<Vec<f32>>, EngineError> {
+    let heard = answer::hear(engine, question, &mut || ControlFlow::Continue(()))?;
+    Ok(heard.map(|heard| heard.scores))
+}
+
+/// Whether the readings answer the question `text`: neither its kind nor a word asks for more.
+fn by_readings(verdict: Verdict, text: &str) -> bool {
+    verdict.state && Lang::En.state_asked(text).is_some()
 }
 
 /// What is found for `question`, and in what time; in the index `plain` too.
-fn ask(library: &Library, plain: Option<&Index>, question: &Question) -> Result<(Asked, Duration), RetrievalError> {
+fn ask(
+    library: &Library,
+    engine: &mut Engine,
+    plain: Option<&Index>,
+    question: &Question,
+) -> Result<(Asked, Duration), RetrievalError> {
     let (entries, signals) = (library.knowledge.entries(), signals(question, &library.targets));
     let started = Instant::now();
     let understood = library.understand(&question.question)?;
     let query = understood.query(None, &signals);
     let found = library.index.search(&query);
     let time = started.elapsed();
+    let verdict = found.evidence.verdict(hear(engine, &understood.text)?.as_deref());
     let place = |id: &String| entries.iter().position(|entry| entry.id == *id);
     let asked = Asked {
         question: question.question.clone(),
         accepted: question.entries.iter().filter_map(place).collect(),
-        state: by_readings(&found, &understood.text),
+        state: by_readings(verdict, &understood.text),
         hits: found.hits,
         plain: plain.map_or(Vec::new(), |plain| plain.search(&query).hits),
-        refused: found.refused,
+        refused: verdict.refused.filter(|_| !verdict.state || question.readings.is_empty()),
         readings: question.kind == Kind::Readings,
     };
     Ok((asked, time))
@@ -252,7 +280,12 @@ fn signals(question: &Question, targets: &Targets) -> Vec<String> {
 
 /// Asks every paraphrase that is held back of an index that lacks it: the first of all entries, then the next, and so on. Its own
 /// vector, `raw`, is its question's vector; the projection is that of the `shipped` vectors.
-fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked> {
+fn paraphrases(
+    entries: &[Entry],
+    engine: &mut Engine,
+    raw: &Vectors,
+    shipped: &Vectors,
+) -> Result<Vec<Asked>, EngineError> {
     let rows: Vec<Vec<f32>> = (0..raw.len()).map(|row| raw.row(row)).collect();
     let kinds = raw.kinds();
     let most = entries.iter().map(|entry| entry.paraphrases.len()).max().unwrap_or(0);
@@ -263,7 +296,8 @@ fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked
             if turn < entry.paraphrases.len() {
                 // The texts begin with the question.
                 places.insert(texts[1 + turn]);
-                left_out.push((index, entry.paraphrases.remove(turn), texts[1 + turn]));
+                let paraphrase = entry.paraphrases.remove(turn);
+                left_out.push((index, hear(engine, &paraphrase)?, paraphrase, texts[1 + turn]));
             }
         }
         let kept: Vec<Vec<f32>> =
@@ -271,14 +305,15 @@ fn paraphrases(entries: &[Entry], raw: &Vectors, shipped: &Vectors) -> Vec<Asked
         let index_of =
             |projection: Projection| Index::new(&without, Some(Vectors::quantize(&kept, projection, &kinds)));
         let (index, plain) = (index_of(shipped.projection().clone()), index_of(Projection::identity(raw.width())));
-        asked.par_extend(left_out.into_par_iter().map(|(entry, question, place)| {
+        asked.par_extend(left_out.into_par_iter().map(|(entry, heard, question, place)| {
             let query = Query { text: &question, vector: Some(&rows[place]), ..Query::default() };
             let (found, plain) = (index.search(&query), plain.search(&query).hits);
-            let (accepted, refused, state) = (vec![entry], found.refused, by_readings(&found, &question));
+            let verdict = found.evidence.verdict(heard.as_deref());
+            let (accepted, refused, state) = (vec![entry], verdict.refused, by_readings(verdict, &question));
             Asked { question, accepted, hits: found.hits, plain, refused, state, readings: false }
         }));
     }
-    asked
+    Ok(asked)
 }
 
 /// Share of questions with an accepted entry among the first one and two, by each ranking.

@@ -6,6 +6,7 @@ pub mod artifact;
 pub mod device;
 pub mod draw;
 pub mod failure;
+pub mod heap;
 pub mod recipe;
 pub mod split;
 

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// The layout this program writes and reads. Raised whenever an older program could misread a newer bundle.
-pub const FORMAT_VERSION: u32 = 8;
+pub const FORMAT_VERSION: u32 = 9;
 /// The list of all other files.
 pub const MANIFEST: &str = "manifest.json";
 /// The network: GGUF with ggml tensor names.

@@ -12,7 +12,7 @@ use crate::{
 };
 use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling};
-use std::{ops::ControlFlow, path::Path, path::PathBuf, time::Instant};
+use std::{mem, ops::ControlFlow, path::Path, path::PathBuf, time::Instant};
 use tokenizers::Tokenizer;
 
 /// Most tokens a prompt and its answer may take together. Bounds the memory of the cache.
@@ -96,7 +96,7 @@ pub struct Generated {
 /// What was read of a prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
-    /// For each judged part that was read, the log of the odds that it belongs into the answer.
+    /// For each judged part that was read, the log of the odds that it belongs into the answer; or the outputs for a question's kinds.
     pub scores: Vec<f32>,
     /// Tokens read: all, unless it was stopped.
     pub tokens: usize,
@@ -108,6 +108,8 @@ pub struct Engine {
     model: Gemma3,
     selector: Option<Selector>,
     cache: KvCache,
+    /// What of a prompt is in the cache, for whoever goes on from there.
+    begun: Vec<u32>,
     begin: u32,
     end: u32,
 }
@@ -133,7 +135,7 @@ impl Engine {
             return Err(EngineError::Mismatch { tokens, rows });
         }
         let cache = model.cache();
-        Ok(Self { tokenizer: words, model, selector, cache, begin, end })
+        Ok(Self { tokenizer: words, model, selector, cache, begun: Vec::new(), begin, end })
     }
 
     /// A prompt as ids, with the token that begins a document in front, and the places of the tokens that end its judged parts.
@@ -151,8 +153,33 @@ impl Engine {
         Ok((ids, ends))
     }
 
-    /// Reads the prompt `ids` and judges what ends at `ends` (rising). None, and nothing is read, when the model was not trained
-    /// to judge. `go_on` is asked now and then; when it says no, less was read.
+    /// Reads a question, `ids` as [`Engine::read`] gives them, and tells of what kind it is: an output for each kind, of which a
+    /// softmax makes shares; no output when it was stopped. None, and nothing is read, when the model was not trained to tell.
+    /// `go_on` as for [`Engine::judge`].
+    ///
+    /// # Errors
+    /// [`EngineError::PromptTooLong`], [`EngineError::Compute`].
+    pub fn kinds(
+        &mut self,
+        ids: &[u32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Judgement>, EngineError> {
+        let Some(selector) = self.selector.clone().filter(Selector::tells_kinds) else { return Ok(None) };
+        self.begun.clear();
+        let mut scores = Vec::new();
+        let tokens = self.read_on(ids, go_on, |first, hidden| {
+            if let Some(last) = (ids.len() - 1).checked_sub(first).filter(|last| *last < hidden.dim(0).unwrap_or(0)) {
+                scores = selector.kinds(&hidden.narrow(0, last, 1)?)?.flatten_all()?.to_vec1()?;
+            }
+            Ok(())
+        })?;
+        self.begun = ids[..tokens].to_vec();
+        Ok(Some(Judgement { scores, tokens }))
+    }
+
+    /// Reads the prompt `ids` and judges what ends at `ends` (rising). Where it begins with the question that [`Engine::kinds`]
+    /// read just before, that is not read again. None, and nothing is read, when the model was not trained to judge. `go_on` is
+    /// asked now and then; when it says no, less was read.
     ///
     /// # Errors
     /// [`EngineError::PromptTooLong`], [`EngineError::Compute`].
@@ -162,28 +189,48 @@ impl Engine {
         ends: &[usize],
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Option<Judgement>, EngineError> {
-        let Some(selector) = &self.selector else { return Ok(None) };
-        if ids.len() > CONTEXT {
-            return Err(EngineError::PromptTooLong { tokens: ids.len() });
+        let Some(selector) = self.selector.clone() else { return Ok(None) };
+        // Sentences end behind the question.
+        if !ids.starts_with(&self.begun) || ends.iter().any(|&end| end < self.begun.len()) {
+            self.begun.clear();
         }
-        self.cache.clear();
-        let (mut scores, mut tokens) = (Vec::with_capacity(ends.len()), 0);
-        for (number, part) in ids.chunks(PREFILL).enumerate() {
-            if go_on().is_break() {
-                break;
-            }
-            let input = Tensor::new(part, &Device::Cpu)?.unsqueeze(0)?;
-            let hidden = self.model.forward(&input, Pass::Infer, Some(&mut self.cache))?.squeeze(0)?;
-            let first = number * PREFILL;
-            tokens += part.len();
-            let here = ends.iter().filter(|&&end| (first..first + part.len()).contains(&end));
+        let mut scores = Vec::with_capacity(ends.len());
+        let tokens = self.read_on(ids, go_on, |first, hidden| {
+            let here = ends.iter().filter(|&&end| (first..first + hidden.dim(0).unwrap_or(0)).contains(&end));
             let here: Vec<u32> = here.map(|end| (end - first) as u32).collect();
             if !here.is_empty() {
                 let places = Tensor::new(here, &Device::Cpu)?;
                 scores.extend(selector.scores(&hidden.index_select(&places, 0)?)?.to_vec1::<f32>()?);
             }
-        }
+            Ok(())
+        })?;
         Ok(Some(Judgement { scores, tokens }))
+    }
+
+    /// Reads `ids` part by part, from behind what was begun of them, which it is no more: `each` gets the place of a part's first token and its hidden
+    /// states (tokens, hidden). How many tokens are read then, those begun included: all, unless `go_on` stopped it.
+    fn read_on(
+        &mut self,
+        ids: &[u32],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+        mut each: impl FnMut(usize, &Tensor) -> candle_core::Result<()>,
+    ) -> Result<usize, EngineError> {
+        if ids.is_empty() || ids.len() > CONTEXT {
+            return Err(EngineError::PromptTooLong { tokens: ids.len() });
+        }
+        let mut tokens = mem::take(&mut self.begun).len();
+        if tokens == 0 {
+            self.cache.clear();
+        }
+        for part in ids[tokens..].chunks(PREFILL) {
+            if go_on().is_break() {
+                break;
+            }
+            let input = Tensor::new(part, &Device::Cpu)?.unsqueeze(0)?;
+            each(tokens, &self.model.forward(&input, Pass::Infer, Some(&mut self.cache))?.squeeze(0)?)?;
+            tokens += part.len();
+        }
+        Ok(tokens)
     }
 
     /// Token ids of `text`, with the token that begins a document in front.
@@ -221,6 +268,7 @@ impl Engine {
         let mut ending = Ending::Limit;
         let mut decoder = self.tokenizer.decode_stream(true);
 
+        self.begun.clear();
         self.cache.clear();
         let mut logits = None;
         for part in prompt.chunks(PREFILL) {

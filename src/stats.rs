@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Stats {
     /// From the question to the first words. Zero when there were none.
     pub time_to_first_token: Duration,
-    /// Of that, what the model took to read the prompt.
+    /// What the model took to read the question and the prompt; of the former, where there were words.
     pub reading: Duration,
     /// From the question to the last word.
     pub total: Duration,

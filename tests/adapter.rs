@@ -16,11 +16,14 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::{collections::HashMap, fs, path::Path};
 use tempfile::{TempDir, tempdir};
-use tomato_assistant::model::{
-    gemma3::Gemma3,
-    linear::{Linear, Lora},
-    ops::Pass,
-    weights::Weights,
+use tomato_assistant::{
+    knowledge::verdict::KINDS,
+    model::{
+        gemma3::Gemma3,
+        linear::{Linear, Lora},
+        ops::Pass,
+        weights::Weights,
+    },
 };
 
 fn hidden(model: &Gemma3) -> Tensor {
@@ -56,7 +59,7 @@ fn a_fresh_adapter_changes_nothing_and_is_the_same_for_the_same_seed() {
         let mut model = tiny::model(tiny::config(), 64);
         let (variables, selector) = adapter::attach(&mut model, &shape(), &mut Draw::new(seed)).unwrap();
         assert!(tiny::distance(&hidden(&model), &before) < 1e-6);
-        assert_eq!(selector.weight.dims(), [tiny::config().hidden + 1]);
+        assert_eq!(selector.weight.dims(), [1 + KINDS, tiny::config().hidden + 1]);
         variables
     };
     let (one, same, other) = (fresh(1), fresh(1), fresh(2));
@@ -142,7 +145,7 @@ fn what_is_read_back_is_what_was_saved() {
     let (folder, _pipeline, checkpoint) = saved(&shape());
     let adapter = Adapter::open(folder.path()).unwrap();
     let values = values(&shape(), 5);
-    assert_eq!(adapter.selector().unwrap(), values["selector.weight"].to_vec1::<f32>().unwrap());
+    assert_eq!(tiny::distance(adapter.selector(), &values["selector.weight"]), 0.0);
     let module = "model.layers.1.self_attn.o_proj";
     let part = |letter: &str| &values[&format!("{module}.lora_{letter}.weight")];
     // alpha / rank is 2.
@@ -186,6 +189,14 @@ fn files_that_are_no_adapter_are_refused() {
         assert!(words.contains(name) && words.contains("numbers that are none"), "{words}");
     }
     assert!(with(&|values| drop(values.remove("selector.weight"))).contains("no selection head"));
+    // One that tells no kinds, or fewer, of an earlier form.
+    for head in [&[65][..], &[1, 65], &[5, 65]] {
+        let words = with(&|values| {
+            let head = Tensor::ones(head, DType::F32, &Device::Cpu).unwrap();
+            values.insert("selector.weight".into(), head);
+        });
+        assert!(words.contains(&format!("selection head is of shape {head:?}")), "{words}");
+    }
     // Half of a pair, another rank, and what belongs to no adapter: each by its name, with what to do.
     let partner = "model.layers.0.mlp.up_proj.lora_B.weight";
     let half = with(&|values| drop(values.remove(name)));
@@ -238,7 +249,7 @@ fn merged_weights_do_what_the_adapter_did() {
         assert!(tiny::distance(&merged, &before) > 1e-2, "an adapter that does something");
         // The head beside it, and everything else as it was.
         let head = merge::selector(out.path()).unwrap().unwrap();
-        assert_eq!(head, values["selector.weight"].to_vec1::<f32>().unwrap());
+        assert_eq!(tiny::distance(&head, &values["selector.weight"]), 0.0);
         for name in [checkpoint::CONFIG, checkpoint::TOKENIZER] {
             assert!(fs::read(out.path().join(name)).unwrap() == fs::read(tiny::folder().join(name)).unwrap());
         }

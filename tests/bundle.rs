@@ -113,8 +113,8 @@ fn another_format_version_is_told_apart_from_damage() {
     let (_temp, new, _) = place();
     write(&new, "one");
     // A later version may have fields that this program has never heard of.
-    fs::write(new.join(MANIFEST), r#"{"format_version": 9, "signature": "x"}"#).unwrap();
-    assert!(matches!(Bundle::open(&new), Err(BundleError::Version { found: 9, .. })));
+    fs::write(new.join(MANIFEST), r#"{"format_version": 10, "signature": "x"}"#).unwrap();
+    assert!(matches!(Bundle::open(&new), Err(BundleError::Version { found: 10, .. })));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn other_folders_are_not_bundles() {
     assert!(matches!(Bundle::open(&new), Err(BundleError::Missing(_))));
     fs::create_dir(&new).unwrap();
     assert!(matches!(Bundle::open(&new), Err(BundleError::NotABundle { .. })));
-    for text in ["", "{}", "[1, 2]", "\u{0}\u{1}", r#"{"format_version": 8, "name": "half"}"#] {
+    for text in ["", "{}", "[1, 2]", "\u{0}\u{1}", r#"{"format_version": 9, "name": "half"}"#] {
         fs::write(new.join(MANIFEST), text).unwrap();
         assert!(matches!(Bundle::open(&new), Err(BundleError::NotABundle { .. })), "{text:?}");
     }
@@ -222,7 +222,7 @@ fn someone_elses_folder_is_never_replaced() {
 /// Whatever a failing card left of `manifest.json`.
 #[test]
 fn a_bundle_without_a_readable_manifest_is_damaged_and_can_be_replaced() {
-    for left in [None, Some(""), Some("\u{0}\u{0}\u{0}"), Some(r#"{"format_version": 8, "name": "half"#), Some("{}")] {
+    for left in [None, Some(""), Some("\u{0}\u{0}\u{0}"), Some(r#"{"format_version": 9, "name": "half"#), Some("{}")] {
         let (_temp, new, installed) = place();
         for content in ["one", "two"] {
             write(&new, content);

@@ -8,14 +8,15 @@ use crate::{
         dense::Dense,
         device::{self, Kind},
         draw::Draw,
-        finetune::objective::{self, Ready},
+        finetune::objective::{self, Alone, Ready},
+        heap,
         sources::Sources,
     },
     tiny,
     tiny_training::{lessons, shape},
 };
 use candle_core::{Device, Tensor};
-use tomato_assistant::model::ops::Pass;
+use tomato_assistant::model::{ops::Pass, selector::Selector};
 
 /// Differences of single values are compared with the largest one.
 fn near(ours: &[f32], theirs: &[f32], what: &str) {
@@ -26,42 +27,67 @@ fn near(ours: &[f32], theirs: &[f32], what: &str) {
     assert!(apart <= 1e-3 * largest + 1e-7, "{what}: {apart} of {largest}");
 }
 
-/// Loss and gradients of four examples, so many of which are read together; with one of them, something may drop out.
-fn learn(device: &Device, together: usize, dropout: f64) -> (f32, Vec<Vec<f32>>) {
+/// Loss and gradients, summed.
+type Learnt = (f32, Vec<Vec<f32>>);
+
+/// Adapters of some values on `dense`, and a selection head.
+fn adapted(dense: &mut Dense) -> (Adam, Selector) {
+    let (variables, selector) = adapter::attach(&mut dense.model, &shape(), &mut Draw::new(1)).unwrap();
+    // B begins at zero, and then A has no gradient.
+    for (name, variable) in &variables {
+        let values = Tensor::arange(0f32, variable.elem_count() as f32, variable.device()).unwrap().sin().unwrap();
+        variable.set(&(values * 0.1).unwrap().reshape(variable.shape()).unwrap()).expect(name);
+    }
+    (Adam::new(variables, 0.0, 1.0), selector)
+}
+
+fn add((loss, sum): &mut Learnt, adam: &Adam, losses: &Tensor) {
+    let total = losses.sum_all().unwrap();
+    *loss += total.to_scalar::<f32>().unwrap();
+    let gradients = adam.gradients(&total.backward().unwrap()).unwrap();
+    match sum.is_empty() {
+        true => *sum = gradients,
+        false => sum.iter_mut().flatten().zip(gradients.iter().flatten()).for_each(|(sum, value)| *sum += value),
+    }
+}
+
+/// Of four examples, so many of which are read together; with one of them, something may drop out.
+fn learn(device: &Device, together: usize, dropout: f64) -> Learnt {
     let repository = lessons();
     let sources = Sources::find(repository.path()).unwrap();
     let mut dense = Dense::open(&tiny::folder(), 1024, device).unwrap();
     let (examples, _) = objective::examples(&dense, 1, &sources).unwrap();
     let examples: Vec<&Ready> = examples.iter().take(4).collect();
     assert!(examples.iter().any(|example| example.ids.len() != examples[0].ids.len()), "nothing is filled up");
-    let (variables, selector) = adapter::attach(&mut dense.model, &shape(), &mut Draw::new(1)).unwrap();
-    // B begins at zero, and then A has no gradient.
-    for (name, variable) in &variables {
-        let values = Tensor::arange(0f32, variable.elem_count() as f32, device).unwrap().sin().unwrap();
-        variable.set(&(values * 0.1).unwrap().reshape(variable.shape()).unwrap()).expect(name);
-    }
-    let adam = Adam::new(variables, 0.0, 1.0);
-    let (mut loss, mut sum) = (0.0, Vec::<Vec<f32>>::new());
+    let ((adam, selector), mut learnt) = (adapted(&mut dense), Learnt::default());
     for examples in examples.chunks(together) {
         let tokens = examples[0].ids.len();
         let model = match dropout {
             0.0 => dense.model.clone(),
             share => adapter::drop_out(&dense.model, share, tokens, &mut Draw::new(2)).unwrap(),
         };
-        let scores = objective::scores(&model, &selector, examples, Pass::Train).unwrap();
-        let losses = examples.iter().zip(&scores).map(|(example, scores)| objective::loss(example, scores).unwrap());
-        let total = Tensor::stack(&losses.collect::<Vec<_>>(), 0).unwrap().sum_all().unwrap();
-        loss += total.to_scalar::<f32>().unwrap();
-        let gradients = adam.gradients(&total.backward().unwrap()).unwrap();
-        match sum.is_empty() {
-            true => sum = gradients,
-            false => sum.iter_mut().flatten().zip(gradients.iter().flatten()).for_each(|(sum, value)| *sum += value),
-        }
+        let said = objective::say(&model, &selector, examples, Pass::Train).unwrap();
+        add(&mut learnt, &adam, &objective::losses(examples, &said).unwrap());
     }
-    (loss, sum)
+    learnt
 }
 
-fn agree(ours: (f32, Vec<Vec<f32>>), theirs: (f32, Vec<Vec<f32>>)) {
+/// Of the kinds of four questions of unlike length, so many of which are read together.
+fn learn_kinds(device: &Device, together: usize) -> Learnt {
+    let mut dense = Dense::open(&tiny::folder(), 1024, device).unwrap();
+    let alone = |tokens: usize, kinds| Alone { ids: tiny::some_ids(tokens), kinds };
+    let questions = [alone(7, 0..1), alone(19, 4..6), alone(12, 2..3), alone(30, 3..4)];
+    let ((adam, selector), mut learnt) = (adapted(&mut dense), Learnt::default());
+    for questions in questions.chunks(together) {
+        let questions: Vec<&Alone> = questions.iter().collect();
+        let kinds = objective::kinds(&dense.model, &selector, &questions, Pass::Train).unwrap();
+        let losses = objective::kind_losses(&kinds, questions.iter().map(|question| &question.kinds)).unwrap();
+        add(&mut learnt, &adam, &losses);
+    }
+    learnt
+}
+
+fn agree(ours: Learnt, theirs: Learnt) {
     near(&[ours.0], &[theirs.0], "loss");
     assert_eq!(ours.1.len(), theirs.1.len());
     ours.1.iter().zip(&theirs.1).for_each(|(ours, theirs)| near(ours, theirs, "gradient"));
@@ -70,6 +96,7 @@ fn agree(ours: (f32, Vec<Vec<f32>>), theirs: (f32, Vec<Vec<f32>>)) {
 #[test]
 fn examples_that_are_read_together_teach_what_each_teaches_alone() {
     agree(learn(&Device::Cpu, 1, 0.0), learn(&Device::Cpu, 4, 0.0));
+    agree(learn_kinds(&Device::Cpu, 1), learn_kinds(&Device::Cpu, 4));
 }
 
 #[cfg(not(any(feature = "cuda", feature = "metal")))]
@@ -102,6 +129,7 @@ mod beside_the_processor {
     #[test]
     fn examples_teach_the_same() {
         agree(learn(&Device::Cpu, 1, 0.0), learn(&other(), 4, 0.0));
+        agree(learn_kinds(&Device::Cpu, 1), learn_kinds(&other(), 4));
         agree(learn(&Device::Cpu, 1, 0.2), learn(&other(), 1, 0.2));
     }
 
@@ -141,4 +169,9 @@ mod beside_the_processor {
         dense.encoder_mut().move_to(&other()).unwrap();
         near(&ours, &vector(&dense), "vector");
     }
+}
+
+#[test]
+fn what_computes_for_minutes_keeps_freed_memory() {
+    assert_eq!(heap::keep(), cfg!(target_env = "gnu"));
 }

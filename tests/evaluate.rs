@@ -155,7 +155,9 @@ fn a_bundle_is_asked_scored_and_reported() {
     assert_eq!(words(&report.direct) + more, words(&report.answers));
 
     // How the adapter was trained is drawn where it is known.
-    let check = json!({"step": 1, "training": 1.0, "held_out": 1.0, "narrow": 1.0, "reference": 1.0, "seconds": 1.0});
+    let check = json!({
+        "step": 1, "training": 1.0, "held_out": 1.0, "narrow": 1.0, "reference": 1.0, "kinds": 1.0, "told": 1.0, "seconds": 1.0,
+    });
     fs::create_dir(root.path().join("data/model")).unwrap();
     fs::write(root.path().join(TRAINING), json!({"curve": [check]}).to_string()).unwrap();
     run().unwrap();

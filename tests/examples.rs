@@ -1,11 +1,14 @@
 //! Examples made from the real data: each sentence has its label, the right reference is right, and held-out entries are only
 //! asked about where they may be.
 
-use crate::stages::{
-    check_data::Data,
-    examples::{Example, Examples, Kind, Material, Wanted},
-    questions::{BROAD, NARROW, Narrow, SENTENCES},
-    split::held_out,
+use crate::{
+    stages::{
+        check_data::Data,
+        examples::{Asked, Example, Examples, Kind, Material, Questions, Wanted, only},
+        questions::{BROAD, NARROW, Narrow, SENTENCES},
+        split::held_out,
+    },
+    tiny_bundle::sources,
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -14,7 +17,12 @@ use std::{
 };
 use tomato_assistant::{
     climate::{Targets, signal_names},
-    knowledge::{Entry, sentences::sentences},
+    knowledge::{
+        Entry,
+        refusal::{STATE, Why},
+        sentences::sentences,
+        verdict::{DETAIL, WHOLE},
+    },
 };
 
 const SEED: u64 = 5;
@@ -144,6 +152,43 @@ fn other_questions_want_their_reference_and_leave_its_sentences_open() {
         *counts.entry(format!("{:?}", example.kind)).or_insert(0) += 1;
     }
     assert!(counts["Paraphrase"] > 700 && counts["Readings"] > 200, "{counts:?}");
+}
+
+#[test]
+fn each_question_is_of_the_kind_that_its_set_says() {
+    let made = made();
+    let why: HashMap<&str, Why> = made.data.refused.iter().map(|one| (one.question.as_str(), one.why)).collect();
+    for example in made.all() {
+        let expected = match example.kind {
+            Kind::Narrow => only(DETAIL),
+            Kind::Broad | Kind::Paraphrase => only(WHOLE),
+            Kind::Refused => only(why[example.question.as_str()] as usize),
+            Kind::Readings => 0..0,
+            // What is missing does not change what is asked; a vague question for the readings is of no kind.
+            Kind::Missing if example.readings.is_empty() => {
+                assert!([only(DETAIL), only(WHOLE)].contains(&example.kinds), "{example:?}");
+                continue;
+            }
+            Kind::Missing => continue,
+        };
+        assert_eq!(example.kinds, expected, "{example:?}");
+    }
+    assert!(made.all().any(|example| example.kind == Kind::Missing && example.kinds == only(DETAIL)));
+}
+
+#[test]
+fn questions_alone_are_of_every_kind_and_none_is_in_both_parts() {
+    let Questions { training, held_out } = Questions::read(sources(), SEED).unwrap();
+    for kind in [Why::OffTopic as usize, Why::Unsafe as usize, Why::Unanswerable as usize, STATE, WHOLE] {
+        let of = |part: &[Asked]| part.iter().filter(|asked| asked.kinds == only(kind)).count();
+        assert!(of(&training) > 150 && of(&held_out) > 5, "{kind}: {} and {}", of(&training), of(&held_out));
+    }
+    // Near misses have an answer, a whole one or a detail.
+    assert!(training.iter().any(|asked| asked.kinds == (WHOLE..DETAIL + 1)));
+    let learnt: HashSet<&str> = training.iter().map(|asked| asked.question.as_str()).collect();
+    assert!(held_out.iter().all(|asked| !learnt.contains(asked.question.as_str())));
+    let again = Questions::read(sources(), SEED).unwrap();
+    assert!(again.training == training && again.held_out == held_out);
 }
 
 #[test]

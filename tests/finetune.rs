@@ -71,8 +71,9 @@ fn weights(out: &TempDir) -> Vec<u8> {
 }
 
 /// What the checks of a run say, but for the times.
-fn figures(curve: &[Check]) -> Vec<(usize, [f64; 4])> {
-    let numbers = |check: &Check| [check.training, check.held_out, check.narrow, check.reference];
+fn figures(curve: &[Check]) -> Vec<(usize, [f64; 6])> {
+    let numbers =
+        |check: &Check| [check.training, check.held_out, check.narrow, check.reference, check.kinds, check.told];
     curve.iter().map(|check| (check.step, numbers(check))).collect()
 }
 
@@ -80,13 +81,17 @@ fn figures(curve: &[Check]) -> Vec<(usize, [f64; 4])> {
 fn the_loss_falls_and_the_best_values_are_stored() {
     let place = Place::new();
     // A check after about each pass over the examples.
-    let table = Finetune { learning_rate: 0.02, tokens: 600, epochs: 3, check_every: 17, ..table() };
+    let table = Finetune { learning_rate: 0.01, tokens: 600, epochs: 4, check_every: 11, ..table() };
     let (record, out) = place.trained(&table);
     let (first, last) = (&record.curve[0], record.curve.last().unwrap());
     assert!(record.curve.len() > 2 && last.training < 0.8 * first.training, "{:?}", record.curve);
-    let lowest = record.curve.iter().map(|check| check.held_out).fold(f64::INFINITY, f64::min);
+    assert!(last.kinds < 0.8 * first.kinds && last.told > 0.5, "{:?}", record.curve);
+    // The choice among sentences counts once, the kinds of questions half.
+    let sum = |check: &Check| check.held_out + 0.5 * check.kinds;
+    let lowest = record.curve.iter().map(sum).fold(f64::INFINITY, f64::min);
     let best = record.curve.iter().find(|check| check.step == record.best).unwrap();
-    assert_eq!(best.held_out, lowest, "{:?}", record.curve);
+    assert_eq!(sum(best), lowest, "{:?}", record.curve);
+    assert!(record.questions.iter().all(|count| *count > 1), "{:?}", record.questions);
     assert!(record.curve.iter().all(|check| check.step % table.check_every == 0 || check.step == last.step));
     // Not readings: every entry here has every signal, which leaves nothing to choose between.
     for kind in ["narrow", "broad", "paraphrase", "missing", "refused"] {
@@ -151,12 +156,15 @@ fn how_a_trained_model_chooses_is_measured_on_all_held_out_examples() {
     tables.finetune = Some(all);
     let measured = |folder: &Path| loss::run(folder, place.repository.path(), &[], &tables, &Device::Cpu).unwrap();
     let told = measured(merged.path());
-    let line = told.lines().last().unwrap();
+    let [.., line, kinds] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
     assert!(line.contains(&format!("{} held-out examples", record.held_out)), "{told}");
     // The adapter was rounded to bf16 when it was stored.
     let loss: f64 = line.split("loss ").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
     let best = record.curve.iter().find(|check| check.step == record.best).unwrap();
     assert!((loss - best.held_out).abs() < 0.02 * best.held_out, "{line} {best:?}");
+    let loss: f64 = kinds.split("loss ").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
+    assert!((loss - best.kinds).abs() < 0.02 * best.kinds, "{kinds} {best:?}");
+    assert!(kinds.contains(&format!("{} held-out ones", record.questions[1])), "{told}");
     assert!(!measured(&place.checkpoint.dir).contains("choice"), "no head, no choice");
 }
 
@@ -216,7 +224,7 @@ fn a_run_ends_when_nothing_gets_better() {
     let last = record.curve.last().unwrap();
     let best = record.curve.iter().position(|check| check.step == record.best).unwrap();
     assert_eq!(record.curve.len() - 1 - best, 2, "{:?}", record.curve);
-    assert!(last.held_out > record.curve[best].held_out);
+    assert!(last.held_out + 0.5 * last.kinds > record.curve[best].held_out + 0.5 * record.curve[best].kinds);
 }
 
 #[test]

@@ -115,6 +115,6 @@ fn each_gate_is_told_by_name_with_its_figure_and_its_bar() {
 fn the_shipped_recipe_has_gates_that_ask_for_something() {
     let gates = Recipe::load(None).unwrap().tables.bundle.gates.unwrap();
     assert!(gates.found >= 95.0 && gates.found_by_readings >= 80.0 && gates.real_refused <= 3.0);
-    assert!(gates.off_topic_refused >= 92.0 && gates.harmful_refused >= 80.0 && gates.unanswerable_refused >= 90.0);
+    assert!(gates.off_topic_refused >= 85.0 && gates.harmful_refused >= 90.0 && gates.unanswerable_refused >= 90.0);
     assert!(sources().path(DEVELOPMENT).is_file());
 }

@@ -110,6 +110,95 @@ fn what_was_read_before_is_forgotten() {
 }
 
 #[test]
+fn the_end_of_a_question_tells_its_kind_and_the_prompt_goes_on_from_there() {
+    let (mut engine, (ids, ends)) = (engine_of_kinds(), prompt());
+    let (question, ends) = (&ids[..200], &ends[6..]);
+    let anew = judge(&mut engine, &ids, ends);
+    let told = kinds(&mut engine, question);
+    // By hand: the products with the rows below the first, and their biases.
+    let weights = Weights::gguf(&folder().join("model.gguf")).unwrap();
+    let model = weights.load(tiny::config(), ids.len()).unwrap();
+    let hidden = model.forward(&tiny::ids(question), Pass::Infer, None).unwrap().squeeze(0).unwrap();
+    let state: Vec<f32> = hidden.get(199).unwrap().to_vec1().unwrap();
+    for (row, kind) in told.iter().enumerate() {
+        let product: f32 = state.iter().zip(some_vector()).map(|(a, b)| a * b / (row + 2) as f32).sum();
+        assert!((product + row as f32 - kind).abs() < 1e-3, "{row}: {kind}");
+    }
+    assert_eq!(told.len(), 2);
+    // What was read is not read again: two parts are left of four.
+    let mut parts = 0;
+    let on = engine.judge(&ids, ends, &mut || {
+        parts += 1;
+        ControlFlow::Continue(())
+    });
+    let on = on.unwrap().unwrap();
+    assert_eq!((on.tokens, parts), (ids.len(), 2));
+    assert!(on.scores.iter().zip(&anew).all(|(a, b)| (a - b).abs() < 1e-4), "{:?} {anew:?}", on.scores);
+}
+
+#[test]
+fn only_the_prompt_that_begins_with_the_question_just_read_goes_on_from_it() {
+    let (mut engine, (ids, all)) = (engine_of_kinds(), prompt());
+    let (question, ends) = (&ids[..200], &all[6..]);
+    let anew = judge(&mut engine, &ids, ends);
+    let whole = judge(&mut engine, &ids, &all);
+    let other = [&[7], &ids[1..]].concat();
+    let of_other = judge(&mut engine, &other, ends);
+    kinds(&mut engine, question);
+    assert_eq!(judge(&mut engine, &other, ends), of_other);
+    assert_eq!(judge(&mut engine, &ids, ends), anew, "the same a second time");
+    kinds(&mut engine, question);
+    assert_eq!(judge(&mut engine, &ids, &all), whole, "a place before the question's end");
+    kinds(&mut engine, question);
+    let limits = Limits { tokens: 3, stops: Vec::new() };
+    engine.generate(&ids[..50], &limits, |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(judge(&mut engine, &ids, ends), anew, "something was written in between");
+    kinds(&mut engine, question);
+    engine.judge(&ids, ends, &mut || ControlFlow::Break(())).unwrap();
+    assert_eq!(judge(&mut engine, &ids, ends), anew, "one that was stopped came before");
+    // A question that was stopped tells nothing, and is gone on from where it was.
+    let mut parts = 0;
+    let stopped = engine.kinds(question, &mut || {
+        parts += 1;
+        if parts == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(stopped.unwrap().unwrap(), Judgement { scores: Vec::new(), tokens: 128 });
+    assert!(judge(&mut engine, &ids, ends).iter().zip(&anew).all(|(a, b)| (a - b).abs() < 1e-4));
+}
+
+#[test]
+fn kinds_are_told_of_a_question_that_can_be_read_by_a_head_that_knows_some() {
+    let mut go_on = || ControlFlow::Continue(());
+    for tokens in [0, CONTEXT + 1] {
+        let error = engine_of_kinds().kinds(&vec![5; tokens], &mut go_on).unwrap_err();
+        assert!(matches!(error, EngineError::PromptTooLong { tokens: found } if found == tokens), "{error}");
+    }
+    assert!(engine().kinds(&[2, 5], &mut || panic!("nothing is read")).unwrap().is_none());
+}
+
+/// All outputs for a question, without a stop.
+fn kinds(engine: &mut Engine, ids: &[u32]) -> Vec<f32> {
+    let told = engine.kinds(ids, &mut || ControlFlow::Continue(())).unwrap().unwrap();
+    assert_eq!(told.tokens, ids.len());
+    told.scores
+}
+
+/// The same model whose head tells two kinds: its vector a half and a third as long, 0 and 1 added.
+fn engine_of_kinds() -> Engine {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let made = FOLDER.get_or_init(|| {
+        let out = tempfile::tempdir().unwrap();
+        let row = |row: usize, bias: f32| some_vector().into_iter().map(move |x| x / row as f32).chain([bias]);
+        let head: Vec<f32> = row(1, 0.5).chain(row(2, 0.0)).chain(row(3, 1.0)).collect();
+        let head = Value::Array(head.into_iter().map(Value::F32).collect());
+        let gguf = fs::read(folder().join("model.gguf")).unwrap();
+        write(&out.path().join("model.gguf"), &gguf, |metadata| drop(metadata.insert(SELECTOR_KEY.into(), head)));
+        out
+    });
+    Engine::open(&made.path().join("model.gguf"), &folder().join("tokenizer.json")).unwrap()
+}
+
+#[test]
 fn a_stop_is_felt_at_the_next_part() {
     let (mut engine, (ids, ends)) = (engine(), prompt());
     let all = judge(&mut engine, &ids, &ends);
@@ -194,6 +283,6 @@ fn a_head_that_is_none_is_refused() {
     let text = Value::String("yes".into());
     for bad in [list(&good[1..]), list(&[good.as_slice(), &[1.0]].concat()), list(&sick), list(&[]), text] {
         let error = with(bad).err().unwrap();
-        assert!(error.to_string().contains("selection head is not 65 numbers"), "{error}");
+        assert!(error.to_string().contains("selection head is not rows of 65 numbers"), "{error}");
     }
 }

@@ -107,7 +107,8 @@ fn training_and_pruning_are_drawn_where_they_left_figures() {
     fs::create_dir_all(training.parent().unwrap()).unwrap();
     let check = |step: usize, training: f64, held_out: f64| {
         json!({
-            "step": step, "training": training, "held_out": held_out, "narrow": 0.5, "reference": 0.5, "seconds": 1.0
+            "step": step, "training": training, "held_out": held_out, "narrow": 0.5, "reference": 0.5, "kinds": 0.5,
+            "told": 0.5, "seconds": 1.0
         })
     };
     // What else the file holds does not matter.
@@ -120,7 +121,9 @@ fn training_and_pruning_are_drawn_where_they_left_figures() {
     let pictures = drawn(root.path(), pipeline.path(), &manifest);
     let [(trained, learnt), _, (pruned, cost)] = &pictures[..] else { panic!("{pictures:?}") };
     assert!(trained.contains("trained") && pruned.contains("pruning"), "{trained}, {pruned}");
-    for expected in [">training 1.00<", ">held out 0.75<", ">50<", ">100<", ">Steps<"] {
+    for expected in
+        [">training, with kinds 1.00<", ">held out 0.75<", ">kinds, held out 0.50<", ">50<", ">100<", ">Steps<"]
+    {
         assert!(learnt.contains(expected), "{expected}: {learnt}");
     }
     assert!(learnt.contains("M180.0 34.0L620.0 164.0"), "training falls from 2 at the top to 1: {learnt}");

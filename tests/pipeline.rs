@@ -61,6 +61,7 @@ shape = { rank = 2, alpha = 4.0, targets = ["q", "down"] }
 learning_rate = 0.01
 warmup = 2
 tokens = 500
+questions = 2
 epochs = 1
 weight_decay = 0.0
 clip = 1.0
@@ -312,14 +313,16 @@ fn what_is_learnt_or_calibrated_from_is_part_of_the_origin() {
     assert!(first[0] != first[1] && first[2] != first[3]);
     let questions = [questions::NARROW, questions::SENTENCES, questions::BROAD, questions::REFUSED];
     let learnt = questions.into_iter().chain([sources::ENTRIES]).map(|name| (name, true));
-    for (name, is_learnt) in
-        learnt.chain([sources::CALIBRATION_ENGLISH, sources::CALIBRATION_KOREAN].map(|name| (name, false)))
+    let calibration = [sources::CALIBRATION_ENGLISH, sources::CALIBRATION_KOREAN].map(|name| (name, false, true));
+    let alone = sources::TOLD_APART.into_iter().chain([questions::WORDINGS]).map(|name| (name, true, false));
+    for (name, is_learnt, is_calibrated_with) in
+        learnt.map(|(name, learnt)| (name, learnt, true)).chain(calibration).chain(alone)
     {
         let before = origins();
         let path = repository.path().join(name);
         fs::write(&path, fs::read_to_string(&path).unwrap() + " ").unwrap();
         let differ: Vec<bool> = origins().iter().zip(&before).map(|(now, before)| now != before).collect();
-        assert_eq!(differ, [is_learnt, false, true, false], "{name}");
+        assert_eq!(differ, [is_learnt, false, is_calibrated_with, false], "{name}");
     }
 }
 

@@ -165,7 +165,7 @@ fn a_selection_head_goes_into_the_file() {
     let dir = tiny::copied();
     let head = [some_vector(), vec![0.25]].concat();
     write_head(dir.path(), &head);
-    assert_eq!(selector(dir.path()).unwrap().weight.to_vec1::<f32>().unwrap(), head);
+    assert_eq!(selector(dir.path()).unwrap().weight.to_vec2::<f32>().unwrap(), [head.as_slice()]);
     // One that is none never reaches a device.
     write_head(dir.path(), &head[1..]);
     assert!(quantize_tiny(&formats, dir.path()).unwrap_err().contains("selection head"));

@@ -34,6 +34,7 @@ fn what_nothing_could_be_learnt_with_is_refused() {
         ("targets", &["[]"], "a list of at least one matrix"),
         ("learning_rate", &["0.0", "-0.01", "nan", "inf"], positive),
         ("tokens", &["0"], count),
+        ("questions", &["0"], count),
         ("epochs", &["0"], count),
         ("weight_decay", &["-0.1", "nan", "inf"], not_negative),
         ("clip", &["0.0", "-1.0", "nan", "inf"], positive),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tomato_assistant::knowledge::{
     Category, Entry, Knowledge,
     projection::Projection,
-    refusal::{Kinds, Planes, Why},
+    refusal::Kinds,
     retrieval::{Found, Hit, Index, Query},
     terms,
     vectors::{Vectors, asked, texts},
@@ -242,20 +242,11 @@ fn a_question_about_an_entry_finds_it_unless_it_is_its_own_already() {
 }
 
 /// Two entries with vectors of their own: the first entry's texts along the first axis, the second's along the second.
-fn by_meaning(question: &str, vector: [f32; 3], signals: &[&str]) -> Found {
+pub fn by_meaning(question: &str, vector: [f32; 3], signals: &[&str]) -> Found {
     with_kinds(question, vector, signals, &Kinds::none(3))
 }
 
-/// Log odds for each kind by its plane, whatever is asked, with an example of it at `at`.
-fn kinds(odds: [f32; 4], at: [f32; 3]) -> Kinds {
-    let planes = odds.into_iter().flat_map(|odds| [0.0, 0.0, 0.0, odds]).collect();
-    Kinds { planes: Planes::new(3, planes).unwrap(), examples: std::array::from_fn(|_| vec![at.into()]) }
-}
-
-/// As near as the first of the two entries.
-const EVEN: [f32; 3] = [1.0, 0.0, 0.0];
-
-fn with_kinds(question: &str, vector: [f32; 3], signals: &[&str], kinds: &Kinds) -> Found {
+pub fn with_kinds(question: &str, vector: [f32; 3], signals: &[&str], kinds: &Kinds) -> Found {
     let mut rows = [
         entry("aphids", Category::DiseaseManagement, "What are these aphids on the young shoots of my crop?"),
         entry("salt", Category::NutritionGrowth, "Why do my plants wilt in salty slabs now?"),
@@ -264,7 +255,7 @@ fn with_kinds(question: &str, vector: [f32; 3], signals: &[&str], kinds: &Kinds)
     let knowledge = parse(&rows).unwrap();
     let along = |axis: [f32; 3], entry: &Entry| vec![axis.to_vec(); texts(entry).len()];
     let [first, second] = [0, 1].map(|place| &knowledge.entries()[place]);
-    let vectors = [along(EVEN, first), along([0.0, 1.0, 0.0], second)].concat();
+    let vectors = [along([1.0, 0.0, 0.0], first), along([0.0, 1.0, 0.0], second)].concat();
     let signals: Vec<String> = signals.iter().map(|signal| signal.to_string()).collect();
     let query = Query { text: question, vector: Some(&vector), category: None, signals: &signals };
     Index::new(knowledge.entries(), Some(Vectors::quantize(&vectors, Projection::identity(3), kinds))).search(&query)
@@ -329,72 +320,4 @@ fn meaning_finds_an_entry_without_a_word_in_common() {
     assert!((found.hits[0].parts.asked - 0.9).abs() < 0.01 && (found.hits[0].parts.answered - 0.9).abs() < 0.01);
     let found = by_meaning("green lice", [0.9, 0.1, 0.0], &[]);
     assert_eq!(found.hits[0].index, 0);
-}
-
-#[test]
-fn what_has_nothing_to_do_with_the_entries_is_off_topic() {
-    assert!(by_meaning("aphids on the young shoots of my crop", [0.9, 0.1, 0.3], &[]).refused.is_none());
-    // The same words, but the meaning is far away; the same meaning, but no word is known.
-    assert!(by_meaning("young salty poets", [0.0, 0.1, 0.95], &[]).refused.is_some());
-    assert!(by_meaning("capital of France", [0.3, 0.1, 0.9], &[]).refused.is_some());
-}
-
-#[test]
-fn readings_out_of_range_let_a_vague_question_pass() {
-    let found = by_meaning("what should I do now?", [0.0, 0.0, 1.0], &["ec_high"]);
-    assert!(found.refused.is_none() && found.hits[0].index == 1, "{found:?}");
-    assert!(by_meaning("what should I do now?", [0.0, 0.0, 1.0], &[]).refused.is_some());
-    let vague = ("wilt young crop", [0.0, 0.6, 0.8]);
-    let found = by_meaning(vague.0, vague.1, &["ec_high"]);
-    assert!(found.refused.is_none() && found.hits[0].index == 1, "{found:?}");
-    assert!(by_meaning(vague.0, vague.1, &[]).refused.is_some());
-    // One unknown word is enough to ask for more.
-    assert!(by_meaning("wilt poem crop", vague.1, &["ec_high"]).refused.is_some());
-}
-
-#[test]
-fn what_lies_on_the_side_of_the_last_plane_asks_how_the_greenhouse_stands() {
-    let state = |odds: f32, harm: f32| {
-        with_kinds("is it too warm in here?", [0.9, 0.1, 0.3], &[], &kinds([-9.0, harm, -9.0, odds], EVEN)).state
-    };
-    assert_eq!([state(1.0, -9.0), state(-1.0, -9.0), state(9.0, 9.0)], [true, false, false], "danger weighs more");
-}
-
-#[test]
-fn an_example_nearer_than_any_entry_weighs_as_much_as_a_plane_and_one_far_away_takes_as_much() {
-    let why = |kind: usize, at: [f32; 3], odds: f32| {
-        let mut kinds = kinds(std::array::from_fn(|own| if own == kind { odds } else { -9.0 }), EVEN);
-        kinds.examples[kind] = vec![[0.0, 0.0, 1.0].into(), at.into()];
-        let found = with_kinds("aphids on the young shoots of my crop", [0.9, 0.1, 0.3], &[], &kinds);
-        (found.refused, found.state)
-    };
-    let (near, far) = ([0.94, 0.1, 0.31], [0.0, -1.0, 0.0]);
-    let [harm, unknown, state] = [1, 2, 3].map(|kind| why(kind, near, 0.0));
-    assert_eq!((harm.0, unknown.0, state), (Some(Why::Unsafe), Some(Why::Unanswerable), (None, true)));
-    // An entry is nearer: even what the plane holds for dangerous, or for the readings', has its answer.
-    assert_eq!([0, 1, 2, 3].map(|kind| why(kind, far, 9.0)), [(None, false); 4]);
-    // How near it is to what is off topic is one part of several.
-    assert_eq!((why(0, near, 0.0).0, why(0, near, 30.0).0), (None, Some(Why::OffTopic)));
-}
-
-#[test]
-fn what_lies_on_the_side_of_a_plane_is_refused_for_its_reason() {
-    let why = |question: &str, signals: &[&str], odds: [f32; 3]| {
-        let [topic, harm, unknown] = odds;
-        with_kinds(question, [0.9, 0.1, 0.3], signals, &kinds([topic, harm, unknown, 0.0], EVEN)).refused
-    };
-    let known = "aphids on the young shoots of my crop";
-    assert_eq!([0.0, 30.0].map(|odds| why(known, &[], [odds, 0.0, 0.0])), [None, Some(Why::OffTopic)]);
-    assert_eq!(why(known, &[], [0.0, 9.0, 0.0]), Some(Why::Unsafe));
-    assert_eq!(why(known, &[], [0.0, 0.0, 9.0]), Some(Why::Unanswerable));
-    // Harm weighs most, then what nobody can know.
-    assert_eq!(why(known, &[], [30.0, 9.0, 9.0]), Some(Why::Unsafe));
-    assert_eq!(why(known, &[], [30.0, 0.0, 9.0]), Some(Why::Unanswerable));
-    // The readings answer "what now?", but nothing makes a dangerous question harmless.
-    assert_eq!(why("what should I do now?", &["ec_high"], [30.0, 0.0, 9.0]), None);
-    assert_eq!(why("what should I do now?", &["ec_high"], [0.0, 9.0, 0.0]), Some(Why::Unsafe));
-    assert_eq!(why(known, &["ec_high"], [0.0, 0.0, 9.0]), Some(Why::Unanswerable));
-    // Only what the words do not tell is the readings' to answer.
-    let vague = |question: &str, vector| by_meaning(question, vector, &["ec_high"]).vague;
-    assert!(vague("what should I do now?", [0.0, 0.0, 1.0]) && !vague("aphids on shoots", [0.9, 0.1, 0.3]));
 }

@@ -27,6 +27,7 @@ use tomato_assistant::{
     knowledge::{
         refusal::{Kinds, STATE, Why},
         vectors::Vectors,
+        verdict::KINDS,
     },
 };
 
@@ -57,6 +58,21 @@ pub fn some_vector() -> Vec<f32> {
 /// chosen and some are not.
 pub fn judging_gently() -> (TempDir, Bundle) {
     judging(&some_vector().iter().map(|value| value / 10.0).collect::<Vec<_>>(), 1.0)
+}
+
+/// One whose model is sure that each question is of the kind at this place; its scores are those of [`judging_gently`].
+pub fn sure_of(kind: usize) -> (TempDir, Bundle) {
+    sure_of_kind(kind, 1.0)
+}
+
+/// The same with another number added to every score.
+pub fn sure_of_kind(kind: usize, bias: f32) -> (TempDir, Bundle) {
+    let vector: Vec<f32> = some_vector().iter().map(|value| value / 10.0).collect();
+    let kinds = (0..KINDS).map(|own| head(&vec![0.0; vector.len()], if own == kind { 20.0 } else { -20.0 }));
+    let rows = [head(&vector, bias)].into_iter().chain(kinds).collect::<Vec<_>>().concat();
+    let dir = tempdir().unwrap();
+    let bundle = made(&dir.path().join("pipeline"), Some(&rows), None).unwrap();
+    (dir, bundle)
 }
 
 fn head(vector: &[f32], bias: f32) -> Vec<f32> {
@@ -131,9 +147,11 @@ fn encoder() -> &'static (Artifact, Artifact) {
     })
 }
 
-/// Puts a selection head beside a checkpoint, where stage merge leaves it.
+/// Puts a selection head, row after row, beside a checkpoint, where stage merge leaves it.
 pub fn write_head(checkpoint: &Path, head: &[f32]) {
-    let tensors = HashMap::from([("selector.weight", Tensor::new(head, &Device::Cpu).unwrap())]);
+    let rows = head.len().div_ceil(tiny::config().hidden + 1);
+    let head = Tensor::from_slice(head, (rows, head.len() / rows), &Device::Cpu).unwrap();
+    let tensors = HashMap::from([("selector.weight", head)]);
     candle_core::safetensors::save(&tensors, checkpoint.join(merge::SELECTOR)).unwrap();
 }
 

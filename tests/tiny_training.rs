@@ -7,9 +7,9 @@ use crate::{
         artifact::Artifact,
         checkpoint::TENSORS,
         draw::Draw,
-        questions::{BROAD, NARROW, REFUSED},
+        questions::{BROAD, NARROW, REFUSED, WORDINGS},
         recipe::Finetune,
-        sources::{CLIMATE, ENTRIES},
+        sources::{CLIMATE, ENTRIES, OFF_TOPIC},
         split::held_out,
     },
     tiny,
@@ -56,6 +56,7 @@ pub fn table() -> Finetune {
         learning_rate: 0.01,
         warmup: 2,
         tokens: 800,
+        questions: 2,
         epochs: 1,
         weight_decay: 0.01,
         clip: 1.0,
@@ -161,9 +162,13 @@ pub fn lessons() -> TempDir {
     let refused: Vec<Value> =
         ["how tall is a goat", "who won"].map(|question| json!({"question": question, "why": "off_topic"})).into();
     let dir = repository(&json!(entries).to_string());
-    for (name, questions) in [(NARROW, narrow), (BROAD, broad), (REFUSED, refused)] {
+    let wordings =
+        ids.iter().zip(THINGS).map(|(id, thing)| json!({"entry": id, "question": format!("{thing}, and now")}));
+    for (name, questions) in [(NARROW, narrow), (BROAD, broad), (REFUSED, refused), (WORDINGS, wordings.collect())] {
         fs::write(dir.path().join(name), json!(questions).to_string()).unwrap();
     }
+    let foreign: Vec<String> = (0..40).map(|number| format!("Who won match {number}?\n")).collect();
+    fs::write(dir.path().join(OFF_TOPIC), foreign.concat()).unwrap();
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(CLIMATE), dir.path().join(CLIMATE)).unwrap();
     dir
 }

@@ -73,6 +73,17 @@ fn the_identity_changes_no_vector_and_a_projection_moves_both_sides() {
 }
 
 #[test]
+fn a_projection_is_used_as_it_is_stored() {
+    // bf16 keeps eight bits: 1 + 1/256 lies between 1 and 1 + 1/128, as near to both, and goes to the even one.
+    let fine = Projection::new(2, vec![1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, -0.3, 0.0]).unwrap();
+    let rounded = fine.rounded();
+    assert_eq!(rounded.values()[..2], [1.0, 1.0 + 1.0 / 64.0]);
+    assert!((rounded.values()[2] + 0.3).abs() < 0.3 / 256.0 && rounded.rounded() == rounded);
+    let vectors = Vectors::quantize(&[vec![0.6, 0.8]], fine, &Kinds::none(2));
+    assert_eq!(vectors.projection(), &rounded);
+}
+
+#[test]
 fn an_example_too_near_to_one_that_is_kept_is_left_out() {
     // The projection leaves out the last axis.
     let flat = Projection::new(3, vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
@@ -101,9 +112,11 @@ fn vectors_with_a_faulty_part_are_refused_with_their_reason() {
         if !planes.is_empty() {
             tensors.push(("planes", TensorView::new(Dtype::F32, vec![4, rows], &planes).unwrap()));
         }
-        let matrix = projection.map(|(values, shape)| (bytes(values), shape));
+        let upper =
+            |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()[2..].to_vec()).collect::<Vec<u8>>();
+        let matrix = projection.map(|(values, shape)| (upper(values), shape));
         if let Some((bytes, shape)) = &matrix {
-            tensors.push(("projection", TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
+            tensors.push(("projection", TensorView::new(Dtype::BF16, shape.to_vec(), bytes).unwrap()));
         }
         let parsed = Vectors::parse(&serialize(tensors, None).unwrap(), knowledge.entries());
         parsed.map(drop).map_err(|error| error.to_string())

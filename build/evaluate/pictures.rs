@@ -29,8 +29,9 @@ const LEFT_OVER: &str = "#c8352b";
 const CHANGED: &str = "#9db4cc";
 const TRAINED: &str = "#c8352b";
 const HELD_OUT: &str = "#3b6ea5";
+const KINDS: &str = "#2e7d32";
 
-/// Of `training.json`, what is drawn; the rest may be of an older recipe.
+/// Of `training.json`, what is drawn.
 #[derive(Deserialize)]
 struct Training {
     curve: Vec<Check>,
@@ -92,7 +93,11 @@ fn learnt(curve: &[Check]) -> String {
         let points = curve.iter().map(|check| (check.step as f64, value(check), Dot::Full)).collect();
         Curve { name: format!("{name} {last:.2}"), colour, points, limit: None }
     };
-    let curves = [of("training", TRAINED, |check| check.training), of("held out", HELD_OUT, |check| check.held_out)];
+    let curves = [
+        of("training, with kinds", TRAINED, |check| check.training),
+        of("held out", HELD_OUT, |check| check.held_out),
+        of("kinds, held out", KINDS, |check| check.kinds),
+    ];
     // About six of the steps are named.
     let marks = curve.iter().step_by(curve.len().div_ceil(6).max(1));
     let axes = Axes {

@@ -176,12 +176,15 @@ pub fn cut(file: &[u8], list: &List, rows: usize) -> Result<Cut, VocabularyError
 
     let vocabulary: Map<String, Value> =
         cut.rows.iter().enumerate().map(|(row, &id)| (base.texts[id as usize].clone(), row.into())).collect();
-    if let Some(merges) = json["model"]["merges"].as_array_mut() {
-        merges.retain(|merge| {
-            pair(merge).is_some_and(|(left, right)| {
-                [left, right, &[left, right].concat()].into_iter().all(|piece| vocabulary.contains_key(piece))
-            })
-        });
+    if let Some(merges) = json["model"]["merges"].as_array() {
+        let is_kept = |piece: &str| vocabulary.contains_key(piece);
+        let kept = merges
+            .iter()
+            .filter_map(pair)
+            .filter(|(left, right)| is_kept(left) && is_kept(right) && is_kept(&[*left, *right].concat()));
+        // As one text each, which is shorter than a pair: Gemma's pieces hold no space.
+        let lines: Vec<Value> = kept.map(|(left, right)| format!("{left} {right}").into()).collect();
+        json["model"]["merges"] = lines.into();
     }
     json["model"]["vocab"] = vocabulary.into();
     if let Some(added) = json["added_tokens"].as_array_mut() {

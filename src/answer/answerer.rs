@@ -1,7 +1,7 @@
 //! The answerer: everything an answer needs, loaded from a bundle, and the steps from question to answer.
 //!
-//! The model reads the best entries and judges their sentences; those that it finds to answer the question are shown, word
-//! for word. Does NOT hold words of its own: they are in `text`.
+//! The model reads the question and tells of what kind it is; then the best entries, and judges their sentences: those that it finds
+//! to answer the question are shown, word for word. Does NOT hold words of its own: they are in `text`.
 
 use super::{
     Advice, Answer, Considered, Further, Judged, PARAGRAPH, Question, Reference,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     bundle::Bundle,
     climate::{Assessment, Period, Stage, assess},
-    engine::{CONTEXT, Engine, EngineError},
+    engine::{CONTEXT, Engine, EngineError, Judgement},
     knowledge::{Entry, refusal::Why, retrieval::Hit, sentences::sentences},
     prompt::{self, Passage},
     stats::{Memory, Stats},
@@ -88,20 +88,37 @@ impl Answerer {
         let understood = self.library.understand(&text)?;
         let signals = assessment.signals();
         let found = self.library.index.search(&understood.query(question.category, &signals));
+        let mut answer = Answer::default();
+        let mut go_on = || {
+            let flow = on_text("");
+            answer.stopped |= flow.is_break();
+            flow
+        };
+        let before = start.elapsed();
+        let heard = hear(&mut self.engine, &understood.text, &mut go_on)?;
+        if let Some(heard) = &heard {
+            (answer.stats.reading, answer.stats.prompt_tokens) = (start.elapsed() - before, heard.tokens);
+        }
+        if answer.stopped {
+            answer.stats = Stats { total: start.elapsed(), memory: Memory::now(), ..answer.stats };
+            return Ok(answer);
+        }
+        let verdict = found.evidence.verdict(heard.as_ref().map(|heard| heard.scores.as_slice()));
         // "Is it safe to breathe in there?" sounds like a question for the state too, and no good reading answers it.
-        let state_asked = found.state.then(|| question.lang.state_asked(&understood.text)).flatten();
+        let state_asked = verdict.state.then(|| question.lang.state_asked(&understood.text)).flatten();
         let named = || question.lang.measures_named(&understood.text);
         let mut asked = state_asked.clone().unwrap_or_else(named);
-        if found.state && asked.is_empty() {
+        if verdict.state && asked.is_empty() {
             asked = assessment.items.iter().map(|item| item.measure).collect();
         }
         let state = state_asked.is_some() && !asked.is_empty();
         let note = readings::climate_note(&assessment, &asked, SystemTime::now(), question.lang);
         let readings_note = readings::explained(&note, &assessment, question.lang);
-        let readings_first = !readings_note.is_empty() && found.vague;
+        let stands = verdict.state && !note.is_empty();
+        let readings_first = !readings_note.is_empty() && (verdict.vague || stands) && !state;
         let read_as = if understood.text == text { String::new() } else { understood.text.to_string() };
-        let mut answer = Answer { read_as, readings_note, readings_first, ..Answer::default() };
-        let refused = found.refused.or(found.hits.is_empty().then_some(Why::OffTopic));
+        let mut answer = Answer { read_as, readings_note, readings_first, ..answer };
+        let refused = verdict.refused.filter(|_| !stands).or(found.hits.is_empty().then_some(Why::OffTopic));
         if state || refused.is_some() {
             answer.refused = refused.filter(|_| !state);
             answer.by_readings = state;
@@ -121,12 +138,13 @@ impl Answerer {
             answer.stopped |= flow.is_break();
             flow
         })?;
-        answer.stats.reading = start.elapsed() - before;
+        let judging = start.elapsed() - before;
+        answer.stats.reading += judging;
         answer.stats.prompt_tokens = judgement.as_ref().map_or(0, |judgement| judgement.tokens);
         if !answer.stopped {
             let scores = judgement.as_ref().map(|judgement| judgement.scores.as_slice());
-            self.compose(&mut answer, (&hits, &understood.vector), scores, question.lang, on_text);
-            answer.stats.time_to_first_token = before + answer.stats.reading;
+            self.compose(&mut answer, (&hits, &understood.vector), scores, verdict.vague, question.lang, on_text);
+            answer.stats.time_to_first_token = before + judging;
         }
         if answer.by_readings {
             let mut answer = Answer { readings_first: false, nearest_only: false, ..answer };
@@ -148,12 +166,13 @@ impl Answerer {
     }
 
     /// Puts the chosen sentences of `hits` into `answer`, the first block one by one; `vector` is the question's, and `scores` are
-    /// those of all their sentences.
+    /// those of all their sentences. Where the question is `vague` and none of them clearly answers, nothing is put there.
     fn compose(
         &self,
         answer: &mut Answer,
         (hits, vector): (&[Hit], &[f32]),
         scores: Option<&[f32]>,
+        vague: bool,
         lang: Lang,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) {
@@ -184,7 +203,7 @@ impl Answerer {
         answer.fallback = scores.is_none();
         answer.nearest_only = choice.nearest_only;
         // What is asked can only be guessed, and no entry fits: the readings are the answer.
-        answer.by_readings = answer.readings_first && answer.nearest_only;
+        answer.by_readings = vague && answer.readings_first && answer.nearest_only;
         let is_chosen = |reference: usize, sentence: usize| {
             let part = choice.direct.iter().position(|(own, _)| *own == reference);
             part.is_some_and(|part| choice.shown(part).any(|place| place == sentence))
@@ -296,6 +315,20 @@ impl Answerer {
         }
         Err(EngineError::PromptTooLong { tokens }.into())
     }
+}
+
+/// What the model says of the kind of `question`: its head's outputs; None where it was not trained to, or where nobody could ask so
+/// long. `go_on` as for [`Engine::kinds`].
+///
+/// # Errors
+/// [`EngineError::Compute`].
+pub fn hear(
+    engine: &mut Engine,
+    question: &str,
+    go_on: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<Option<Judgement>, EngineError> {
+    let (ids, _) = engine.read(&prompt::render(&[], "", question))?;
+    if ids.len() > CONTEXT { Ok(None) } else { engine.kinds(&ids, go_on) }
 }
 
 fn reference(entry: &Entry) -> Reference {

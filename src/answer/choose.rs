@@ -37,20 +37,20 @@ const LEAD_ASKED: f32 = 16.0;
 /// The sums of these three are this much sharper than logarithms of odds.
 const SHARPNESS: f32 = 0.62;
 /// A question about a detail: the best sentence has this share of the softmax over all of them. It needs nothing but the lead.
-const DETAIL: f32 = 0.9;
+const DETAIL: f32 = 0.93;
 /// Most sentences of the lead, and how far below the best one the other may lie.
 const LEAD: usize = 2;
-const LEAD_RANGE: f32 = 2.5;
+const LEAD_RANGE: f32 = 3.0;
 /// What the search counts beside the model's log odds where a sentence belongs to the answer of a whole question, and what it needs
 /// then; set on the development questions.
-const FOUND_WEIGHT: f32 = 14.0;
-const BELONGS: f32 = -4.0;
+const FOUND_WEIGHT: f32 = 12.0;
+const BELONGS: f32 = -4.7;
 /// Log odds of the best sentence shown below which an answer says that it is only the nearest. It refuses nothing: that would take more real
 /// answers away than wrong ones.
-const NEAREST_ONLY: f32 = -2.5;
+const NEAREST_ONLY: f32 = -3.0;
 
 /// Chooses among `candidates`, best found first, each with a sentence at least and finite scores. The best sentence is always
-/// chosen: only the search refuses. Nothing where there is none.
+/// chosen: what is to be refused is refused before. Nothing where there is none.
 pub fn choose(candidates: &[Candidate]) -> Choice {
     let found = |reference: usize| candidates[reference].found - candidates[0].found;
     let mut ranked = Vec::new();

@@ -7,7 +7,7 @@ pub mod choose;
 mod library;
 pub mod readings;
 
-pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION};
+pub use answerer::{AnswerError, Answerer, LONGEST_QUESTION, hear};
 pub use library::{Library, OpenError, Understood};
 
 use crate::{
@@ -107,13 +107,14 @@ pub struct Answer {
     /// It asks how the greenhouse stands, or is too vague for any entry while something is out of range: `text` sums up the readings, by
     /// code, and the entries of the advice are all it rests on.
     pub by_readings: bool,
-    /// Its few words do not tell what the question is about: what is said to the readings comes first.
+    /// It asks how the greenhouse stands, and for something else; or its few words do not tell what it is about: what is said to the
+    /// readings comes first.
     pub readings_first: bool,
     /// Entries it rests on, best first, then those of the advice.
     pub references: Vec<Reference>,
     /// What the model read, best found first.
     pub considered: Vec<Considered>,
-    /// Why the question gets no answer, if it gets none; `text` says so. The search decides, the model refuses nothing.
+    /// Why the question gets no answer, if it gets none; `text` says so. Search and model decide it together.
     pub refused: Option<Why>,
     /// To read instead of an answer that was refused or given by the readings: the entries that the search found nearest.
     pub nearest: Vec<Reference>,

@@ -4,10 +4,14 @@
 //! the process 100 MB larger for good, a quarter of what the appliance may take. Here the two large tables are read
 //! straight into what the library's builder wants, and it reads the small rest itself. Does NOT know the model's weights.
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor},
+};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
+    fmt,
     fs::File,
     io::{BufReader, Read},
     path::Path,
@@ -17,7 +21,7 @@ use tokenizers::{
     models::bpe::{BPE, Vocab},
 };
 
-/// The parts of a `tokenizer.json` as Hugging Face writes it for Gemma: byte-level fallback, merges as pairs.
+/// The parts of a `tokenizer.json` as Hugging Face writes it for Gemma: byte-level fallback.
 #[derive(Deserialize)]
 struct Layout {
     version: Value,
@@ -37,7 +41,37 @@ struct Model {
     fuse_unk: bool,
     byte_fallback: bool,
     vocab: Vocab,
-    merges: Vec<(String, String)>,
+    merges: Vec<Merge>,
+}
+
+/// Two pieces that are joined. Written as a pair or, which is shorter, as one text with a space between them: pieces hold none, a
+/// space is written ▁ in them.
+pub struct Merge(pub String, pub String);
+
+impl<'de> Deserialize<'de> for Merge {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        source.deserialize_any(Either)
+    }
+}
+
+struct Either;
+
+impl<'de> Visitor<'de> for Either {
+    type Value = Merge;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("two pieces")
+    }
+
+    fn visit_str<E: Error>(self, line: &str) -> Result<Merge, E> {
+        let (left, right) = line.split_once(' ').ok_or_else(|| E::custom("a merge of one piece"))?;
+        Ok(Merge(left.into(), right.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Merge, A::Error> {
+        let mut next = || pair.next_element::<String>()?.ok_or_else(|| A::Error::custom("a merge of one piece"));
+        Ok(Merge(next()?, next()?))
+    }
 }
 
 /// Reads the file at `path`.
@@ -75,7 +109,10 @@ pub fn parse(file: impl Read) -> Result<Tokenizer, String> {
     });
     let mut tokenizer: Tokenizer = serde_json::from_value(small).map_err(|error| error.to_string())?;
     let pieces = BPE::builder()
-        .vocab_and_merges(model.vocab, model.merges)
+        .vocab_and_merges(
+            model.vocab,
+            model.merges.into_iter().map(|Merge(left, right)| (left, right)).collect::<Vec<_>>(),
+        )
         .unk_token(model.unk_token)
         .fuse_unk(model.fuse_unk)
         .byte_fallback(model.byte_fallback)

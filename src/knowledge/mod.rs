@@ -10,6 +10,7 @@ pub mod sentences;
 pub mod spelling;
 pub mod terms;
 pub mod vectors;
+pub mod verdict;
 
 use sentences::sentences;
 use serde::{Deserialize, Serialize};

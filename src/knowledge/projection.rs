@@ -3,6 +3,7 @@
 //! Turns a vector of the sentence encoder into another one of length 1. Does NOT know how it was learnt.
 
 use super::vectors::VectorsError;
+use half::bf16;
 
 /// A square matrix, by rows; a vector stands to its left.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,12 @@ impl Projection {
     pub fn identity(width: usize) -> Self {
         let value = |place| if place / width == place % width { 1.0 } else { 0.0 };
         Self { width, values: (0..width * width).map(value).collect() }
+    }
+
+    /// With each value rounded to bf16, as it is stored.
+    pub fn rounded(&self) -> Self {
+        let values = self.values.iter().map(|value| bf16::from_f32(*value).to_f32()).collect();
+        Self { width: self.width, values }
     }
 
     /// Values in a vector.

@@ -3,7 +3,7 @@
 //! answer.
 //!
 //! Turns a vector of the sentence encoder into the planes' log odds. Does NOT know how they were learnt, what the examples add to
-//! them (`retrieval`), nor when odds are enough.
+//! them (`retrieval`), what the model says, nor when odds are enough (`verdict`).
 
 use super::vectors::VectorsError;
 use serde::{Deserialize, Serialize};

@@ -8,9 +8,10 @@ use std::ops::Range;
 use super::{
     Category, Detail, Entry,
     bm25::Bm25,
-    refusal::{COUNT, STATE, Why},
+    refusal::COUNT,
     terms,
     vectors::{self, Vectors, asked},
+    verdict::Evidence,
 };
 
 /// What an entry of the asked category gains; a question is rarely asked from the wrong list.
@@ -34,14 +35,6 @@ const UNLIKELY: f32 = 0.17;
 /// The question counts double, since it says in few words what the entry is about.
 const INSTRUCTION_WEIGHT: f32 = 2.0;
 
-/// [`Found::topic`] below this: not about tomato growing. Set with the next two on the development questions in all their wordings,
-/// the everyday ones of `data/refusal_questions.json` and the paraphrases left out of the index, to refuse few of these and 95 % of
-/// what is off topic. The other kinds begin at even odds.
-const ON_TOPIC: f32 = 1.34;
-
-/// What each log odds that the question is off topic takes from [`Found::topic`]; how near the nearest entry's questions are counts 1.
-const SUBJECT_WEIGHT: f32 = 0.04;
-
 /// What the log odds of a kind of question gain where an example of it is nearer than any question of an entry, and lose where
 /// it is farther: so much for each unit of their cosines' difference.
 const NEARER: f32 = 25.0;
@@ -51,9 +44,6 @@ const KNOWN_WEIGHT: f32 = 0.6;
 
 /// A long question covers less of itself with one entry; each doubling of its words counts this times ln 2.
 const LENGTH_WEIGHT: f32 = 0.25;
-
-/// How much less is asked of a question without an unknown word when readings are out of range.
-const READINGS_ALLOWANCE: f32 = 0.3;
 
 /// A question of no more content words, all known, asks about the readings when these are out of range.
 const VAGUE: usize = 2;
@@ -76,15 +66,8 @@ pub struct Query<'a> {
 pub struct Found {
     /// The entries that have anything to do with the question, best first; ties in list order.
     pub hits: Vec<Hit>,
-    /// How much it is about tomato growing. Only of use where the query had a vector.
-    pub topic: f32,
-    /// Why it is to be refused, if it is.
-    pub refused: Option<Why>,
-    /// It asks how the greenhouse stands: where its readings tell that, they answer it, whatever `refused` says. Never where it is
-    /// refused as dangerous, nor where it is `vague`: what is out of range then says more than how much.
-    pub state: bool,
-    /// It is answered only because readings are out of range: its few words, all known, do not tell what it is about.
-    pub vague: bool,
+    /// What tells whether it is to be refused. Only of use where the query had a vector.
+    pub evidence: Evidence,
 }
 
 /// One entry found.
@@ -177,20 +160,10 @@ impl Index {
             }
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
-        let odds_of = |why: Why| odds[why as usize];
-        let length = (1.0 + words.len() as f32).ln();
-        let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * length - SUBJECT_WEIGHT * odds_of(Why::OffTopic);
+        let topic = KNOWN_WEIGHT * known + meant + LENGTH_WEIGHT * (1.0 + words.len() as f32).ln();
         let steered = !query.signals.is_empty() && self.words.knows_all(&words);
-        let vague = steered && words.len() <= VAGUE && topic < ON_TOPIC;
-        let refused = match () {
-            () if odds_of(Why::Unsafe) > 0.0 => Some(Why::Unsafe),
-            () if vague => None,
-            () if odds_of(Why::Unanswerable) > 0.0 => Some(Why::Unanswerable),
-            () if topic < ON_TOPIC - if steered { READINGS_ALLOWANCE } else { 0.0 } => Some(Why::OffTopic),
-            () => None,
-        };
-        let (state, vague) = (odds[STATE] > 0.0 && !vague && refused != Some(Why::Unsafe), vague && refused.is_none());
-        Found { hits, topic, refused, state, vague }
+        let evidence = Evidence { topic, odds, steered, short: words.len() <= VAGUE };
+        Found { hits, evidence }
     }
 
     /// For each of the `sentences` of the answer of the entry at `index` how near `vector` is to the nearest question that it is

@@ -10,6 +10,7 @@ use super::{
     refusal::{COUNT, Kinds, Planes},
     sentences::sentences,
 };
+use half::bf16;
 use safetensors::{
     Dtype, SafeTensorError, SafeTensors,
     tensor::{TensorView, serialize},
@@ -75,6 +76,7 @@ impl Vectors {
     /// Projects `rows` and the examples of `kinds`, all of the projection's width and as the sentence encoder gives them, and
     /// quantizes them. The planes of `kinds` are for vectors that are not projected.
     pub fn quantize(rows: &[Vec<f32>], projection: Projection, kinds: &Kinds) -> Self {
+        let projection = projection.rounded();
         let mut vectors = Self {
             width: projection.width(),
             scales: Vec::new(),
@@ -94,21 +96,22 @@ impl Vectors {
     }
 
     /// As a safetensors file: `values` (vectors, width; i8), `scales` (vectors; f32), `examples` (4; u32), `projection` (width,
-    /// width; f32), `planes` (4, width + 1; f32).
+    /// width; bf16), `planes` (4, width + 1; f32).
     ///
     /// # Errors
     /// [`VectorsError::Format`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, VectorsError> {
         let values: Vec<u8> = self.values.iter().map(|value| value.cast_unsigned()).collect();
         let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-        let (scales, projection) = (bytes(&self.scales), bytes(self.projection.values()));
-        let planes = bytes(self.planes.values());
+        let (scales, planes) = (bytes(&self.scales), bytes(self.planes.values()));
+        let projection: Vec<u8> =
+            self.projection.values().iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect();
         let examples: Vec<u8> = self.examples.iter().flat_map(|&count| (count as u32).to_le_bytes()).collect();
         let (count, width) = (self.scales.len(), self.width);
         let tensors = [
             ("examples", TensorView::new(Dtype::U32, vec![COUNT], &examples)?),
             ("planes", TensorView::new(Dtype::F32, vec![COUNT, width + 1], &planes)?),
-            ("projection", TensorView::new(Dtype::F32, vec![width, width], &projection)?),
+            ("projection", TensorView::new(Dtype::BF16, vec![width, width], &projection)?),
             ("scales", TensorView::new(Dtype::F32, vec![count], &scales)?),
             ("values", TensorView::new(Dtype::I8, vec![count, width], &values)?),
         ];
@@ -142,7 +145,7 @@ impl Vectors {
             return Err(VectorsError::Count { found, expected });
         }
         let projection = file.tensor("projection")?;
-        if projection.dtype() != Dtype::F32 || projection.shape() != [width, width] {
+        if projection.dtype() != Dtype::BF16 || projection.shape() != [width, width] {
             return Err(VectorsError::Shape("projection"));
         }
         let planes = file.tensor("planes")?;
@@ -150,6 +153,7 @@ impl Vectors {
             return Err(VectorsError::Shape("planes"));
         }
         let float = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let short = |bytes: &[u8]| bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
         let floats = |bytes: &[u8]| bytes.chunks_exact(4).map(float).collect::<Vec<f32>>();
         let scales = floats(scales.data());
         if scales.iter().any(|scale| !scale.is_finite()) {
@@ -160,7 +164,7 @@ impl Vectors {
             scales,
             values: values.data().iter().map(|value| value.cast_signed()).collect(),
             examples,
-            projection: Projection::new(width, floats(projection.data()))?,
+            projection: Projection::new(width, projection.data().chunks_exact(2).map(short).collect())?,
             planes: Planes::new(width, floats(planes.data()))?,
         })
     }

@@ -86,7 +86,7 @@ pub fn ggml_name(name: &str) -> Option<String> {
     Some(format!("blk.{layer}.{part}.{kind}"))
 }
 
-/// Where a GGUF file keeps the selection head: its vector, then its bias, as an array of f32.
+/// Where a GGUF file keeps the selection head: its rows one after the other, as an array of f32.
 pub const SELECTOR_KEY: &str = "tomato.selector";
 
 /// An opened file of weights.
@@ -137,11 +137,16 @@ impl Weights {
         let Some(value) = content.metadata.get(SELECTOR_KEY) else { return Ok(None) };
         let numbers = value.to_vec().ok().map(|values| values.iter().filter_map(|value| value.to_f32().ok()).collect());
         match numbers {
-            Some(weight) if Vec::len(&weight) == hidden + 1 && weight.iter().all(|number| number.is_finite()) => {
-                let weight = Tensor::new(weight, &Device::Cpu);
+            Some(weight)
+                if Vec::len(&weight) > hidden
+                    && weight.len().is_multiple_of(hidden + 1)
+                    && weight.iter().all(|number| number.is_finite()) =>
+            {
+                let rows = weight.len() / (hidden + 1);
+                let weight = Tensor::from_vec(weight, (rows, hidden + 1), &Device::Cpu);
                 Ok(Some(Selector { weight: weight.map_err(|error| WeightsError::Unsupported(error.to_string()))? }))
             }
-            _ => Err(WeightsError::Unsupported(format!("its selection head is not {} numbers", hidden + 1))),
+            _ => Err(WeightsError::Unsupported(format!("its selection head is not rows of {} numbers", hidden + 1))),
         }
     }
 
