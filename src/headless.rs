@@ -172,9 +172,9 @@ pub fn ask(
         writeln!(about, "\n{}", say(Msg::Considered))?;
         for considered in &answer.considered {
             writeln!(about, "  {:.2}  {}", considered.found, considered.id)?;
-            for Judged { text, score, asked, chosen } in &considered.sentences {
+            for Judged { text, score, asked, said, chosen } in &considered.sentences {
                 let score = score.map_or("     -".into(), |score| format!("{score:>6.2}"));
-                writeln!(about, "    {} {score} {asked:>5.2}  {text}", if *chosen { '*' } else { ' ' })?;
+                writeln!(about, "    {} {score} {asked:>5.2} {said:>5.2}  {text}", if *chosen { '*' } else { ' ' })?;
             }
         }
     }

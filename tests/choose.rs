@@ -2,12 +2,13 @@
 
 use tomato_assistant::{
     answer::choose::{Candidate, Choice, choose},
-    knowledge::Warning,
+    knowledge::{Warning, retrieval::Near},
     text::Lang,
 };
 
 fn candidate(found: f32, scores: &[f32]) -> Candidate {
-    Candidate { found, scores: scores.to_vec(), asked: vec![0.0; scores.len()] }
+    let none = vec![0.0; scores.len()];
+    Candidate { found, scores: scores.to_vec(), near: Near { asked: none.clone(), said: none } }
 }
 
 #[test]
@@ -20,33 +21,45 @@ fn a_detail_is_answered_by_the_one_sentence_and_the_rest_of_its_entry_follows() 
 
 #[test]
 fn the_lead_is_one_sentence_or_two_of_one_entry_and_what_else_answers_follows() {
-    let choice = choose(&[candidate(3.0, &[0.3, -1.0, -3.0, -6.0, 0.5]), candidate(2.9, &[-4.0, -4.0])]);
-    let expected = Choice { lead: vec![4, 0], direct: vec![(0, vec![1, 2])], more: vec![3], nearest_only: false };
+    let choice = choose(&[candidate(3.0, &[0.3, -1.0, -3.0, -6.0, 0.5, -9.0]), candidate(2.9, &[-4.0, -4.0])]);
+    let expected = Choice { lead: vec![4, 0], direct: vec![(0, vec![1])], more: vec![2, 3, 5], nearest_only: false };
     assert_eq!(choice, expected);
-    assert_eq!(choice.shown(0).collect::<Vec<_>>(), [4, 0, 1, 2]);
+    assert_eq!(choice.shown(0).collect::<Vec<_>>(), [4, 0, 1]);
     // What is much better leads alone.
-    assert_eq!(choose(&[candidate(3.0, &[0.0, 0.0, 0.0, 0.0, 3.5, -0.2])]).lead, [4]);
+    assert_eq!(choose(&[candidate(3.0, &[0.0, 0.0, 0.0, 0.0, 4.5, -0.2])]).lead, [4]);
     // Another reference adds what belongs to the answer, after the first.
-    let choice = choose(&[candidate(3.0, &[0.6, 0.0, 0.4]), candidate(2.9, &[-4.0, 0.2])]);
+    let choice = choose(&[candidate(3.0, &[0.6, 0.0, 0.4, -9.0]), candidate(2.9, &[-4.0, 0.2, -9.0])]);
     assert_eq!((choice.lead, choice.direct), (vec![0, 2], vec![(0, vec![1]), (1, vec![1])]));
 }
 
 #[test]
 fn the_model_may_pass_over_what_the_search_found_best() {
-    let choice = choose(&[candidate(3.0, &[-4.0, -5.0]), candidate(2.9, &[-4.0, 3.0])]);
-    assert_eq!((choice.lead, choice.direct, choice.more), (vec![1], vec![(1, vec![])], vec![0]));
+    let choice = choose(&[candidate(3.0, &[-4.0, -5.0]), candidate(2.9, &[-4.0, 3.0, -9.0])]);
+    assert_eq!((choice.lead, choice.direct, choice.more), (vec![1], vec![(1, vec![])], vec![0, 2]));
     // Not when the search is sure.
     assert_eq!(choose(&[candidate(4.0, &[0.0, -5.0]), candidate(2.0, &[-4.0, 3.0])]).direct[0].0, 0);
 }
 
 #[test]
 fn a_sentence_leads_that_is_known_to_answer_such_a_question() {
-    let known = Candidate { asked: vec![0.2, 0.9, 0.3], ..candidate(3.0, &[1.0, 0.0, 1.0]) };
-    assert_eq!(choose(&[known]).lead, [1]);
-    let elsewhere = Candidate { asked: vec![0.3], ..candidate(2.9, &[0.0]) };
+    let with = |asked: &[f32], own: Candidate| Candidate {
+        near: Near { asked: asked.to_vec(), said: own.near.said.clone() },
+        ..own
+    };
+    assert_eq!(choose(&[with(&[0.2, 0.9, 0.3], candidate(3.0, &[1.0, 0.0, 1.0]))]).lead, [1]);
+    let elsewhere = with(&[0.8, 0.0], candidate(2.9, &[0.0, -9.0]));
     let choice = choose(&[candidate(3.0, &[1.0, 1.0, 1.0, 1.0]), elsewhere]);
     // The entry that the search found best is not lost for that.
     assert_eq!((choice.lead, choice.direct), (vec![0], vec![(1, vec![]), (0, vec![0, 1, 2, 3])]));
+}
+
+#[test]
+fn a_sentence_leads_that_is_near_to_the_question_and_rarely_the_last() {
+    let own = candidate(3.0, &[0.0, 0.0, 0.0, -9.0]);
+    let near = Near { said: vec![0.2, 0.8, 0.2, 0.8], ..own.near.clone() };
+    assert_eq!(choose(&[Candidate { near, ..own }]).lead, [1]);
+    assert_eq!(choose(&[candidate(3.0, &[0.0, -9.0, 2.9])]).lead[0], 0);
+    assert_eq!(choose(&[candidate(3.0, &[0.0, -9.0, 3.1])]).lead[0], 2);
 }
 
 #[test]
@@ -56,12 +69,14 @@ fn the_best_is_always_shown_and_called_the_nearest_where_it_hardly_answers() {
         assert!(!choice.lead.is_empty());
         choice.nearest_only
     };
-    assert!(nearest_only(&[candidate(3.0, &[-3.1, -9.0]), candidate(2.9, &[-4.0])]));
-    assert!(!nearest_only(&[candidate(3.0, &[-2.9, -9.0]), candidate(2.9, &[-4.0])]));
+    assert!(nearest_only(&[candidate(1.7, &[-1.5, -9.0]), candidate(1.6, &[-4.0])]));
+    assert!(!nearest_only(&[candidate(1.7, &[-1.3, -9.0]), candidate(1.6, &[-4.0])]));
+    // The same where the search found more.
+    assert!(!nearest_only(&[candidate(1.8, &[-1.5, -9.0]), candidate(1.6, &[-4.0])]));
     // What another entry answers well is no mere neighbour.
-    assert!(!nearest_only(&[candidate(9.0, &[-3.6, -3.7]), candidate(8.9, &[0.2, 0.3])]));
+    assert!(!nearest_only(&[candidate(1.7, &[-3.6, -3.7, -9.0]), candidate(1.65, &[0.2, 0.3, -9.0])]));
     // Not what is not shown: here the search is sure.
-    assert!(nearest_only(&[candidate(9.0, &[-3.2, -9.0]), candidate(8.0, &[0.2, 0.3])]));
+    assert!(nearest_only(&[candidate(1.7, &[-1.5, -9.0]), candidate(1.0, &[0.2, 0.3, -9.0])]));
 }
 
 #[test]

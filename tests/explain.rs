@@ -34,7 +34,7 @@ fn a_model_that_judges_says_how() {
     assert!(
         sentences(&answer)
             .iter()
-            .all(|one| fields(one) == ["asked", "chosen", "score", "text"] && one["score"].is_f64())
+            .all(|one| fields(one) == ["asked", "chosen", "said", "score", "text"] && one["score"].is_f64())
     );
     let text = answer["answer"].as_str().unwrap();
     let further = answer["further"].as_array().unwrap();
@@ -75,8 +75,9 @@ fn a_model_that_judges_says_how() {
         let at = begin + lines[begin..].iter().position(|line| *line == head).unwrap_or_else(|| panic!("{head}"));
         for (one, line) in considered["sentences"].as_array().unwrap().iter().zip(&lines[at + 1..]) {
             let mark = if one["chosen"] == true { '*' } else { ' ' };
-            let [score, asked] = ["score", "asked"].map(|name| one[name].as_f64().unwrap());
-            assert_eq!(*line, format!("    {mark} {score:>6.2} {asked:>5.2}  {}", one["text"].as_str().unwrap()));
+            let [score, asked, said] = ["score", "asked", "said"].map(|name| one[name].as_f64().unwrap());
+            let text = one["text"].as_str().unwrap();
+            assert_eq!(*line, format!("    {mark} {score:>6.2} {asked:>5.2} {said:>5.2}  {text}"));
         }
     }
 }

@@ -57,7 +57,7 @@ fn what_the_model_is_sure_can_be_answered_is() {
     assert!(more.readings_first && !more.by_readings && more.readings_note.starts_with("CO2 800 ppm"), "{more:?}");
     assert!(!more.references.is_empty() && !answer(&plain, QUESTION).readings_first);
     // Good readings are never all that is said to more, though no entry fits.
-    let (_dir, bundle) = sure_of_kind(STATE, -9.0);
+    let (_dir, bundle) = sure_of_kind(STATE, -40.0);
     let unsafe_to_say = answer(&bundle, "co2 now, is it safe?");
     assert!(
         unsafe_to_say.nearest_only && unsafe_to_say.readings_first && !unsafe_to_say.by_readings,

@@ -54,10 +54,15 @@ pub fn some_vector() -> Vec<f32> {
     (0..tiny::config().hidden).map(|at| ((at * 37 + 11) % 64) as f32 / 32.0 - 1.0).collect()
 }
 
-/// A bundle whose model's scores lie near each other and mostly above even odds, so that sentences of several entries are
+/// A bundle whose scores lie near each other and around what belongs to an answer, so that sentences of several entries are
 /// chosen and some are not.
 pub fn judging_gently() -> (TempDir, Bundle) {
-    judging(&some_vector().iter().map(|value| value / 10.0).collect::<Vec<_>>(), 1.0)
+    judging_around(1.0)
+}
+
+/// The same with another number added to every score.
+pub fn judging_around(bias: f32) -> (TempDir, Bundle) {
+    judging(&some_vector().iter().map(|value| value / 10.0).collect::<Vec<_>>(), bias)
 }
 
 /// One whose model is sure that each question is of the kind at this place; its scores are those of [`judging_gently`].

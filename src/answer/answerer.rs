@@ -186,7 +186,7 @@ impl Answerer {
             .map(|(hit, passage)| Candidate {
                 found: hit.score,
                 scores: passage.sentences.iter().filter_map(|_| rest.next().copied()).collect(),
-                asked: self.library.index.known(hit.index, passage.sentences.len(), vector),
+                near: self.library.index.near(hit.index, passage.sentences.len(), vector),
             })
             .collect();
         let mut choice = match scores {
@@ -212,7 +212,8 @@ impl Answerer {
             let judged = passage.sentences.iter().enumerate().map(|(sentence, text)| Judged {
                 text: text.to_string(),
                 score: candidates[reference].scores.get(sentence).copied(),
-                asked: candidates[reference].asked[sentence],
+                asked: candidates[reference].near.asked[sentence],
+                said: candidates[reference].near.said[sentence],
                 chosen: !answer.by_readings && is_chosen(reference, sentence),
             });
             let id = self.entry(hit).id.clone();

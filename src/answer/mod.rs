@@ -82,6 +82,8 @@ pub struct Judged {
     pub score: Option<f32>,
     /// How near the nearest question is that it is known to answer, as a cosine; 0 where none is known.
     pub asked: f32,
+    /// How near the question is to it, behind its entry's question: a cosine.
+    pub said: f32,
     /// It is shown.
     pub chosen: bool,
 }

@@ -100,6 +100,15 @@ impl Parts {
     }
 }
 
+/// How near a question is to each sentence of an entry's answer: cosines, all 0 without vectors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Near {
+    /// To the nearest question that it is known to answer, less [`UNLIKELY`] for one that is; 0 where none is known.
+    pub asked: Vec<f32>,
+    /// To itself, behind its entry's question.
+    pub said: Vec<f32>,
+}
+
 /// The index over all entries.
 pub struct Index {
     words: Bm25,
@@ -166,19 +175,21 @@ impl Index {
         Found { hits, evidence }
     }
 
-    /// For each of the `sentences` of the answer of the entry at `index` how near `vector` is to the nearest question that it is
-    /// known to answer: a cosine, less [`UNLIKELY`] for one that is; 0 where none is known, or none has a vector.
-    pub fn known(&self, index: usize, sentences: usize, vector: &[f32]) -> Vec<f32> {
-        let mut known = vec![0f32; sentences];
+    /// How near `vector` is to each of the `sentences` of the answer of the entry at `index`.
+    pub fn near(&self, index: usize, sentences: usize, vector: &[f32]) -> Near {
+        let mut near = Near { asked: vec![0.0; sentences], said: vec![0.0; sentences] };
         let entry = &self.entries[index];
-        let end = entry.texts.start + entry.asked;
         if let Some(vectors) = &self.vectors {
-            let cosines = vectors.cosines(vector, end - entry.details.len()..end);
-            for ((places, less), cosine) in entry.details.iter().zip(cosines) {
-                places.iter().for_each(|&place| known[place] = known[place].max(cosine - less));
+            // The questions about details are the last of all questions; the sentences follow.
+            let details = entry.details.len();
+            let cosines = vectors.cosines(vector, entry.texts.start + entry.asked - details..entry.texts.end);
+            let (asked, said) = cosines.split_at(details);
+            for ((places, less), cosine) in entry.details.iter().zip(asked) {
+                places.iter().for_each(|&place| near.asked[place] = near.asked[place].max(cosine - less));
             }
+            near.said.iter_mut().zip(said).for_each(|(near, cosine)| *near = *cosine);
         }
-        known
+        near
     }
 
     /// How well each entry matches, and the log odds that the question is of each of the kinds that none answers; all 0 without a
