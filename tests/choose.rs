@@ -75,14 +75,18 @@ fn the_best_is_always_shown_and_called_the_nearest_where_it_hardly_answers() {
     assert!(!nearest_only(&[candidate(1.8, &[-1.5, -9.0]), candidate(1.6, &[-4.0])]));
     // What another entry answers well is no mere neighbour.
     assert!(!nearest_only(&[candidate(1.7, &[-3.6, -3.7, -9.0]), candidate(1.65, &[0.2, 0.3, -9.0])]));
-    // Not what is not shown: here the search is sure.
-    assert!(nearest_only(&[candidate(1.7, &[-1.5, -9.0]), candidate(1.0, &[0.2, 0.3, -9.0])]));
+    // Not what is not shown: here a detail is asked for, and its sentence is known to be asked so.
+    let near = Near { asked: vec![1.0, 0.0, 0.0], said: vec![0.0; 3] };
+    assert!(nearest_only(&[Candidate { near, ..candidate(1.7, &[-6.0, -1.2, -9.0]) }]));
 }
 
 #[test]
 fn nothing_to_choose_from_gives_nothing() {
     // A damaged bundle's search may give numbers that are none; there is an answer all the same.
-    assert!(!choose(&[candidate(f32::INFINITY, &[1.0, 2.0])]).lead.is_empty());
+    for found in [f32::INFINITY, f32::NAN] {
+        let choice = choose(&[candidate(found, &[1.0, 2.0])]);
+        assert!(!choice.lead.is_empty() && choice.nearest_only);
+    }
     assert_eq!(choose(&[]), Choice::default());
     assert_eq!(choose(&[candidate(1.0, &[])]), Choice::default());
 }

@@ -54,13 +54,13 @@ pub fn some_vector() -> Vec<f32> {
     (0..tiny::config().hidden).map(|at| ((at * 37 + 11) % 64) as f32 / 32.0 - 1.0).collect()
 }
 
-/// A bundle whose scores lie near each other and around what belongs to an answer, so that sentences of several entries are
-/// chosen and some are not.
+/// A bundle whose scores lie near each other and mostly above what belongs to an answer, so that sentences of several entries
+/// are chosen.
 pub fn judging_gently() -> (TempDir, Bundle) {
     judging_around(1.0)
 }
 
-/// The same with another number added to every score.
+/// The same with another number added to every score: with -5 some sentences are not chosen.
 pub fn judging_around(bias: f32) -> (TempDir, Bundle) {
     judging(&some_vector().iter().map(|value| value / 10.0).collect::<Vec<_>>(), bias)
 }

@@ -101,7 +101,7 @@ impl Parts {
 }
 
 /// How near a question is to each sentence of an entry's answer: cosines, all 0 without vectors.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Near {
     /// To the nearest question that it is known to answer, less [`UNLIKELY`] for one that is; 0 where none is known.
     pub asked: Vec<f32>,

@@ -229,7 +229,7 @@ pub fn say(msg: &Msg) -> String {
         Msg::ReadingsWhenAsked(age) => format!("Your greenhouse when you asked, {} ago", say(&Msg::Age(*age))),
         Msg::Further(question) => format!("For another question: {question}"),
         Msg::More => "More on this [1]".into(),
-        Msg::Considered => "What was read, with the search's score of each entry, and for each sentence the model's, how near a known question is, and how near it is itself (* shown):".into(),
+        Msg::Considered => "What was read, with the search's score of each entry; for each sentence the model's score, how near your question is to one that it is known to answer, and how near to the sentence itself (* shown):".into(),
         Msg::Rests => "Based on these reviewed entries:".into(),
         Msg::BadLine(reason) => format!(
             "This line cannot be read ({reason}). A line is {{\"id\": ..., \"question\": \"...\"}} with, if wanted, \

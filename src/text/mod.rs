@@ -234,7 +234,8 @@ pub enum Msg<'a> {
     Further(&'a str),
     /// Heading above the rest of the entry that the answer is from.
     More,
-    /// Heading above what the model read: what the search and the model gave each, chosen sentences marked.
+    /// Heading above what the model read: what the search and the model gave each, and how near the question is to each sentence;
+    /// chosen ones marked.
     Considered,
     /// A line of a batch file is not what it should be; the parser's words.
     BadLine(&'a str),
