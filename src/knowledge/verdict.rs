@@ -3,8 +3,8 @@
 //!
 //! The log odds of both are added up, as of two witnesses that do not know of each other; weights fitted to each kind told hardly
 //! better. Every number here was set on the development questions in all their wordings, those of `data/refusal_questions.json` but
-//! for its last 363, and the paraphrases left out of the index: a real question refused counted as much as two and a half of the others answered. Does NOT
-//! know how the evidence was found.
+//! for its last 363, and the paraphrases left out of the index: a real question refused counted as much as two and a half of the
+//! others answered. Does NOT know how the evidence was found.
 
 use super::refusal::{COUNT, STATE, Why};
 
